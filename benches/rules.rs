@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mailsluice::filter::Engine;
-use mailsluice::filter::trial::Told;
+use mailsluice::filter::trial::ToldFacts;
 use mailsluice::message::{Bytes, Envelope, Message};
 
 /// Field and text of the 20 rules, each with a folder of its own, as in the side-by-side benchmark.
@@ -137,7 +137,7 @@ fn index(bytes: &[u8]) -> Arc<Message> {
 fn main() {
     let raw = messages();
     let indexed: Vec<Arc<Message>> = raw.iter().map(|bytes| index(bytes)).collect();
-    let (envelope, told) = (engine::envelope(), Told::default());
+    let (envelope, told) = (engine::envelope(), ToldFacts::default());
     let world = World { envelope: &envelope, told: &told };
     let (twenty, many) = (rules(20), rules(200));
     let (empty, script) = (engine::body(""), engine::lua(LUA));
@@ -165,7 +165,7 @@ fn main() {
 
 struct World<'a> {
     envelope: &'a Envelope,
-    told: &'a Told,
+    told: &'a ToldFacts,
 }
 
 impl World<'_> {

@@ -44,7 +44,7 @@ pub struct Program<'a> {
     /// The process group is killed after this time.
     pub timeout: Duration,
     /// What happens to its standard output.
-    pub output: Output,
+    pub output: OutputUse,
     /// Variables in addition to PATH, HOME, LANG and USER.
     pub environment: &'a [(&'static str, String)],
     /// Whether it may run as root.
@@ -53,7 +53,7 @@ pub struct Program<'a> {
 
 /// What happens to the standard output of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
+pub enum OutputUse {
     /// It is read, up to this number of bytes. If there is more, the program is killed, which is a failure.
     Read(usize),
     /// It is discarded, however much there is.
@@ -73,7 +73,7 @@ pub struct Ended {
 
 /// Why there is no exit code.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum ProgramFailure {
     /// No program was given.
     #[error("there is no program to run")]
     Nothing,
@@ -106,7 +106,7 @@ pub enum Failure {
     Pipes(String, io::Error),
 }
 
-impl Failure {
+impl ProgramFailure {
     /// Whether the system lacked the resources for one more program at this moment.
     pub fn is_for_want_of_room(&self) -> bool {
         use rustix::io::Errno;
@@ -122,27 +122,30 @@ impl Failure {
 
 impl Program<'_> {
     /// Runs the program to its end. `input` is its standard input; it need not read all of it.
-    pub fn run(&self, input: Option<&mut dyn Read>) -> Result<Ended, Failure> {
+    pub fn run(&self, input: Option<&mut dyn Read>) -> Result<Ended, ProgramFailure> {
         let name = self.name();
         let mut running = self.start(input.is_some())?;
         let most = match self.output {
-            Output::Read(most) => most,
-            Output::Nobody => 0,
+            OutputUse::Read(most) => most,
+            OutputUse::Nobody => 0,
         };
-        let mut talk = Talk::new(&mut running.child, input, most).map_err(|e| Failure::Pipes(name.clone(), e))?;
-        let end = running.until_end(&mut talk, self.timeout).map_err(|e| Failure::Pipes(name.clone(), e))?;
+        let mut talk =
+            Talk::new(&mut running.child, input, most).map_err(|e| ProgramFailure::Pipes(name.clone(), e))?;
+        let end = running.until_end(&mut talk, self.timeout).map_err(|e| ProgramFailure::Pipes(name.clone(), e))?;
         let Talk { out, err, input_failed, .. } = talk;
         let complaint = one_line(&err.kept);
         let because = if complaint.is_empty() { String::new() } else { format!(": {complaint}") };
-        let status = running.child.wait().map_err(|e| Failure::Pipes(name.clone(), e))?;
+        let status = running.child.wait().map_err(|e| ProgramFailure::Pipes(name.clone(), e))?;
         running.is_over = true;
         match (end, input_failed, status.code()) {
-            (End::TooSlow, ..) => Err(Failure::TooSlow(name, self.timeout.as_secs(), because)),
-            (End::Stopped, ..) => Err(Failure::Stopped(name, because)),
-            (End::TooMuch, ..) => Err(Failure::TooMuch(name, most)),
-            (End::ByItself, Some(e), _) => Err(Failure::Pipes(name, e)),
+            (End::TooSlow, ..) => Err(ProgramFailure::TooSlow(name, self.timeout.as_secs(), because)),
+            (End::Stopped, ..) => Err(ProgramFailure::Stopped(name, because)),
+            (End::TooMuch, ..) => Err(ProgramFailure::TooMuch(name, most)),
+            (End::ByItself, Some(e), _) => Err(ProgramFailure::Pipes(name, e)),
             (End::ByItself, None, Some(code)) => Ok(Ended { code, out: out.kept, complaint }),
-            (End::ByItself, None, None) => Err(Failure::Killed(name, status.signal().unwrap_or_default(), because)),
+            (End::ByItself, None, None) => {
+                Err(ProgramFailure::Killed(name, status.signal().unwrap_or_default(), because))
+            }
         }
     }
 
@@ -150,13 +153,13 @@ impl Program<'_> {
         clean::short(self.run.first().map_or("", String::as_str), 80)
     }
 
-    fn start(&self, has_input: bool) -> Result<Running, Failure> {
-        let [program, arguments @ ..] = self.run else { return Err(Failure::Nothing) };
+    fn start(&self, has_input: bool) -> Result<Running, ProgramFailure> {
+        let [program, arguments @ ..] = self.run else { return Err(ProgramFailure::Nothing) };
         if rustix::process::geteuid().is_root() && !self.allow_root {
-            return Err(Failure::Root(self.name()));
+            return Err(ProgramFailure::Root(self.name()));
         }
         if self.run.iter().chain(self.environment.iter().map(|(_, value)| value)).any(|text| text.contains('\0')) {
-            return Err(Failure::Nul(self.name()));
+            return Err(ProgramFailure::Nul(self.name()));
         }
         let mut command = Command::new(below_home(program));
         command
@@ -167,12 +170,12 @@ impl Program<'_> {
         command.current_dir(home()).process_group(0);
         command
             .stdin(if has_input { Stdio::piped() } else { Stdio::null() })
-            .stdout(if self.output == Output::Nobody { Stdio::null() } else { Stdio::piped() })
+            .stdout(if self.output == OutputUse::Nobody { Stdio::null() } else { Stdio::piped() })
             .stderr(Stdio::piped());
         match command.spawn() {
-            Ok(child) => Running::new(child, self.timeout).map_err(|e| Failure::Start(self.name(), e)),
-            Err(e) if e.kind() == io::ErrorKind::ArgumentListTooLong => Err(Failure::TooLong(self.name())),
-            Err(e) => Err(Failure::Start(self.name(), e)),
+            Ok(child) => Running::new(child, self.timeout).map_err(|e| ProgramFailure::Start(self.name(), e)),
+            Err(e) if e.kind() == io::ErrorKind::ArgumentListTooLong => Err(ProgramFailure::TooLong(self.name())),
+            Err(e) => Err(ProgramFailure::Start(self.name(), e)),
         }
     }
 }
@@ -306,7 +309,7 @@ fn limit(pid: Pid, timeout: Duration) {
 }
 
 /// A stream that is read to its end, and kept up to a limit.
-struct Stream<R> {
+struct OutputStream<R> {
     from: Option<R>,
     kept: Vec<u8>,
     most: usize,
@@ -314,7 +317,7 @@ struct Stream<R> {
     is_over: bool,
 }
 
-impl<R: Read + AsFd> Stream<R> {
+impl<R: Read + AsFd> OutputStream<R> {
     fn new(from: Option<R>, most: usize) -> io::Result<Self> {
         from.as_ref().map_or(Ok(()), |from| rustix::io::ioctl_fionbio(from, true))?;
         Ok(Self { from, kept: Vec::new(), most, is_over: false })
@@ -348,8 +351,8 @@ struct Talk<'a> {
     pending: Vec<u8>,
     written: usize,
     input_failed: Option<io::Error>,
-    out: Stream<std::process::ChildStdout>,
-    err: Stream<std::process::ChildStderr>,
+    out: OutputStream<std::process::ChildStdout>,
+    err: OutputStream<std::process::ChildStderr>,
     buffer: Vec<u8>,
 }
 
@@ -363,8 +366,8 @@ impl<'a> Talk<'a> {
             pending: Vec::new(),
             written: 0,
             input_failed: None,
-            out: Stream::new(child.stdout.take(), most)?,
-            err: Stream::new(child.stderr.take(), MAX_STDERR_BYTES)?,
+            out: OutputStream::new(child.stdout.take(), most)?,
+            err: OutputStream::new(child.stderr.take(), MAX_STDERR_BYTES)?,
             buffer: vec![0; BUFFER_BYTES],
         })
     }

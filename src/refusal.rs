@@ -3,7 +3,7 @@
 
 /// What a refusal means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Meaning {
+pub enum RefusalMeaning {
     /// It is temporary.
     Later,
     /// The user name or password is wrong, or another kind of password is required.
@@ -25,33 +25,33 @@ const WRONG_STATED: &[&str] = &[
 ];
 
 /// Classifies a refusal as the server wrote it.
-pub fn meaning(reply: &str) -> Meaning {
+pub fn meaning(reply: &str) -> RefusalMeaning {
     let upper = reply.to_uppercase();
     let says = |words: &[&str]| words.iter().any(|word| upper.contains(word));
     if names_every_cause(&upper) {
-        return Meaning::Unclear;
+        return RefusalMeaning::Unclear;
     }
     // Some servers use the code of a wrong password for "too many" as well.
     if says(TOO_MANY_WORDS) || is_too_much(&upper) {
-        return Meaning::Later;
+        return RefusalMeaning::Later;
     }
     if says(WRONG_CODES) || upper.starts_with("534 ") {
-        return Meaning::WrongCredentials;
+        return RefusalMeaning::WrongCredentials;
     }
     if says(FINAL_CODES) || upper.starts_with("538 ") {
-        return Meaning::Final;
+        return RefusalMeaning::Final;
     }
     if says(LATER_CODES) || is_transient_code(&upper) {
-        return Meaning::Later;
+        return RefusalMeaning::Later;
     }
     if says(LATER_WORDS) {
         // `Invalid credentials, please try again later`: repeating that again and again would lock the account.
-        return if says(WRONG_STATED) { Meaning::Unclear } else { Meaning::Later };
+        return if says(WRONG_STATED) { RefusalMeaning::Unclear } else { RefusalMeaning::Later };
     }
     if upper.starts_with("535 ") || says(WRONG_WORDS) {
-        return Meaning::WrongCredentials;
+        return RefusalMeaning::WrongCredentials;
     }
-    if says(RETRY_WORDS) { Meaning::Later } else { Meaning::Unclear }
+    if says(RETRY_WORDS) { RefusalMeaning::Later } else { RefusalMeaning::Unclear }
 }
 
 /// Whether a word, like `password`, occurs in typical refusals.

@@ -43,7 +43,7 @@ pub(crate) fn ask_secret(question: &str) -> Result<SecretString> {
     static TERMINAL: Mutex<()> = Mutex::new(());
     let _terminal = TERMINAL.lock().unwrap_or_else(PoisonError::into_inner);
     show(question);
-    let hidden = Hidden::begin().map_err(unreadable)?;
+    let hidden = EchoOff::begin().map_err(unreadable)?;
     let until = Instant::now() + ANSWER_TIMEOUT;
     let mut line = Zeroizing::new(Vec::new());
     let outcome = loop {
@@ -116,9 +116,9 @@ fn ended() -> Error {
 }
 
 /// The terminal without echo. Ctrl-C is read as a byte, so that the terminal is restored before the program ends.
-struct Hidden(Termios);
+struct EchoOff(Termios);
 
-impl Hidden {
+impl EchoOff {
     fn begin() -> io::Result<Self> {
         let before = termios::tcgetattr(io::stdin())?;
         let mut quiet = before.clone();
@@ -130,7 +130,7 @@ impl Hidden {
     }
 }
 
-impl Drop for Hidden {
+impl Drop for EchoOff {
     fn drop(&mut self) {
         termios::tcsetattr(io::stdin(), OptionalActions::Flush, &self.0).ok();
     }

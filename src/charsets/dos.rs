@@ -2,7 +2,7 @@
 
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Page {
+pub(super) enum CodePage {
     /// IBM 437.
     Us,
     /// IBM 850.
@@ -23,7 +23,7 @@ const WESTERN: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø�
                        ÓßÔÒõÕµþÞÚÛÙýÝ¯´\u{ad}±‗¾¶§÷¸°¨·¹³²■\u{a0}";
 const DOTLESS_I: char = 'ı';
 
-impl Page {
+impl CodePage {
     /// As IANA has it.
     pub(super) fn label(self) -> &'static str {
         match self {
@@ -35,12 +35,12 @@ impl Page {
 }
 
 /// Every byte is a character in each of them.
-pub(super) fn decode(bytes: &[u8], page: Page) -> String {
-    let upper: Vec<char> = if page == Page::Us { US } else { WESTERN }.chars().collect();
+pub(super) fn decode(bytes: &[u8], page: CodePage) -> String {
+    let upper: Vec<char> = if page == CodePage::Us { US } else { WESTERN }.chars().collect();
     let character = |byte: &u8| match byte.checked_sub(0x80) {
         None => char::from(*byte),
         Some(above) => match upper.get(usize::from(above)) {
-            Some(&DOTLESS_I) if page == Page::WesternWithEuro => '€',
+            Some(&DOTLESS_I) if page == CodePage::WesternWithEuro => '€',
             found => found.copied().unwrap_or(char::REPLACEMENT_CHARACTER),
         },
     };
@@ -54,8 +54,8 @@ mod tests {
     #[test]
     fn pages_are_whole() {
         assert_eq!((US.chars().count(), WESTERN.chars().count()), (128, 128));
-        assert_eq!(decode(b"a\x81\xd5\xff", Page::Us), "aü╒\u{a0}");
-        assert_eq!(decode(b"a\x81\xd5\xff", Page::Western), "aüı\u{a0}");
-        assert_eq!(decode(b"\xd5", Page::WesternWithEuro), "€");
+        assert_eq!(decode(b"a\x81\xd5\xff", CodePage::Us), "aü╒\u{a0}");
+        assert_eq!(decode(b"a\x81\xd5\xff", CodePage::Western), "aüı\u{a0}");
+        assert_eq!(decode(b"\xd5", CodePage::WesternWithEuro), "€");
     }
 }

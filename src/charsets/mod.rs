@@ -24,17 +24,17 @@ pub const ESCAPE: u8 = 0x1b;
 
 /// A charset that says what bytes mean.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Charset(Kind);
+pub struct Charset(CharsetKind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum CharsetKind {
     /// One of browsers.
     Web(&'static Encoding),
     Utf7,
-    Utf32(utf32::Order),
+    Utf32(utf32::ByteOrder),
     Iso2022Kr,
     Hz,
-    Dos(dos::Page),
+    Dos(dos::CodePage),
 }
 
 impl Charset {
@@ -47,7 +47,7 @@ impl Charset {
             return None;
         }
         match Encoding::for_label(label.as_bytes()) {
-            Some(web) if web != REPLACEMENT && web != X_USER_DEFINED => Some(Self(Kind::Web(web))),
+            Some(web) if web != REPLACEMENT && web != X_USER_DEFINED => Some(Self(CharsetKind::Web(web))),
             _ => labels::find(label).map(Self),
         }
     }
@@ -56,9 +56,9 @@ impl Charset {
     /// many bytes a letter: they are in no raw header field.
     pub fn label(self) -> Option<&'static str> {
         match self.0 {
-            Kind::Web(web) => Some(web.name()),
-            Kind::Dos(page) => Some(page.label()),
-            Kind::Utf7 | Kind::Utf32(_) | Kind::Iso2022Kr | Kind::Hz => None,
+            CharsetKind::Web(web) => Some(web.name()),
+            CharsetKind::Dos(page) => Some(page.label()),
+            CharsetKind::Utf7 | CharsetKind::Utf32(_) | CharsetKind::Iso2022Kr | CharsetKind::Hz => None,
         }
     }
 
@@ -72,7 +72,7 @@ impl Charset {
     pub fn keeps_ascii(self) -> bool {
         const SAMPLE: &str = "a.b";
         match self.0 {
-            Kind::Web(web) => !is_utf16(web),
+            CharsetKind::Web(web) => !is_utf16(web),
             _ => self.decode(SAMPLE.as_bytes()).0 == SAMPLE,
         }
     }
@@ -80,17 +80,17 @@ impl Charset {
     /// The bytes in Unicode, and whether all of them made sense: those that did not are U+FFFD.
     pub fn decode(self, bytes: &[u8]) -> (Cow<'_, str>, bool) {
         let (text, makes_sense) = match self.0 {
-            Kind::Web(web) if is_ascii_after_all(web, bytes) => (String::from_utf8_lossy(bytes), true),
-            Kind::Web(web) => {
+            CharsetKind::Web(web) if is_ascii_after_all(web, bytes) => (String::from_utf8_lossy(bytes), true),
+            CharsetKind::Web(web) => {
                 let web = if is_utf16(web) { Encoding::for_bom(bytes).map_or(web, |(found, _)| found) } else { web };
                 let (text, has_errors) = web.decode_with_bom_removal(bytes);
                 return (text, !has_errors);
             }
-            Kind::Utf7 => (utf7::decode(bytes).into(), true),
-            Kind::Utf32(order) => (utf32::decode(bytes, order).into(), true),
-            Kind::Iso2022Kr => shifted::iso_2022_kr(bytes),
-            Kind::Hz => shifted::hz(bytes),
-            Kind::Dos(page) => (dos::decode(bytes, page).into(), true),
+            CharsetKind::Utf7 => (utf7::decode(bytes).into(), true),
+            CharsetKind::Utf32(order) => (utf32::decode(bytes, order).into(), true),
+            CharsetKind::Iso2022Kr => shifted::iso_2022_kr(bytes),
+            CharsetKind::Hz => shifted::hz(bytes),
+            CharsetKind::Dos(page) => (dos::decode(bytes, page).into(), true),
         };
         let makes_sense = makes_sense && !text.contains(char::REPLACEMENT_CHARACTER);
         (text, makes_sense)
@@ -103,7 +103,7 @@ impl Charset {
 
     /// Whether text in it is 7-bit bytes that are not what they look like.
     fn is_escaped(self) -> bool {
-        matches!(self.0, Kind::Iso2022Kr) || self.0 == Kind::Web(ISO_2022_JP)
+        matches!(self.0, CharsetKind::Iso2022Kr) || self.0 == CharsetKind::Web(ISO_2022_JP)
     }
 }
 
@@ -154,10 +154,10 @@ impl Unlabelled {
     /// The charset of bytes that are no UTF-8.
     pub fn choose(&self, bytes: &[u8]) -> Charset {
         if let Some((web, _)) = Encoding::for_bom(bytes) {
-            return Charset(Kind::Web(web));
+            return Charset(CharsetKind::Web(web));
         }
         if is_damaged_utf8(bytes) {
-            return Charset(Kind::Web(UTF_8));
+            return Charset(CharsetKind::Web(UTF_8));
         }
         let fits = |charset: &Charset| charset.decode(bytes).1;
         self.candidates().find(fits).unwrap_or_else(|| detected(bytes))
@@ -190,7 +190,7 @@ fn detected(bytes: &[u8]) -> Charset {
     let start = bytes.iter().position(|b| !b.is_ascii()).unwrap_or(0).saturating_sub(2);
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(&bytes[start..bytes.len().min(start + MAX_DETECTED)], true);
-    Charset(Kind::Web(detector.guess(None, Utf8Detection::Deny)))
+    Charset(CharsetKind::Web(detector.guess(None, Utf8Detection::Deny)))
 }
 
 #[cfg(test)]

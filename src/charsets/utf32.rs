@@ -2,7 +2,7 @@
 
 /// The order of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum ByteOrder {
     /// As its first character says; without one, as in all standards, the great end first.
     Marked,
     Big,
@@ -12,11 +12,11 @@ pub(super) enum Order {
 const MARK: u32 = 0xfeff;
 
 /// What is no character is U+FFFD, and so are bytes left over.
-pub(super) fn decode(bytes: &[u8], order: Order) -> String {
+pub(super) fn decode(bytes: &[u8], order: ByteOrder) -> String {
     let is_little = match order {
-        Order::Marked => bytes.starts_with(&MARK.to_le_bytes()),
-        Order::Little => true,
-        Order::Big => false,
+        ByteOrder::Marked => bytes.starts_with(&MARK.to_le_bytes()),
+        ByteOrder::Little => true,
+        ByteOrder::Big => false,
     };
     let character = |four: &[u8]| match <[u8; 4]>::try_from(four) {
         Ok(four) => {
@@ -38,9 +38,9 @@ mod tests {
 
     #[test]
     fn either_end_may_be_first() {
-        assert_eq!(decode(b"\0\0\0a\0\x01\xf6\0", Order::Marked), "a\u{1f600}");
-        assert_eq!(decode(b"\xff\xfe\0\0a\0\0\0", Order::Marked), "a");
-        assert_eq!(decode(b"a\0\0\0", Order::Little), "a");
-        assert_eq!(decode(b"\0\0\0a\0", Order::Big), "a\u{fffd}");
+        assert_eq!(decode(b"\0\0\0a\0\x01\xf6\0", ByteOrder::Marked), "a\u{1f600}");
+        assert_eq!(decode(b"\xff\xfe\0\0a\0\0\0", ByteOrder::Marked), "a");
+        assert_eq!(decode(b"a\0\0\0", ByteOrder::Little), "a");
+        assert_eq!(decode(b"\0\0\0a\0", ByteOrder::Big), "a\u{fffd}");
     }
 }

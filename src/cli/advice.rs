@@ -1,6 +1,6 @@
 //! What helps against what keeps mail from coming, as far as a person can do anything.
 
-use crate::daemon::status::Trouble;
+use crate::daemon::status::AccountTrouble;
 
 /// What an error says, in small letters, and what helps. The first that fits counts.
 const BY_WORDS: [(&[&str], &str); 8] = [
@@ -35,7 +35,7 @@ const BY_WORDS: [(&[&str], &str); 8] = [
 ];
 
 /// What helps, in words; `runs`: a daemon does.
-pub(super) fn helps(account: &str, trouble: &Trouble, runs: bool) -> Option<String> {
+pub(super) fn helps(account: &str, trouble: &AccountTrouble, runs: bool) -> Option<String> {
     if trouble.is_refused && trouble.text.contains("mailsluice login") {
         return Some(format!("`mailsluice login {account}` signs in, and mail comes again at once"));
     }
@@ -64,7 +64,8 @@ mod tests {
     use crate::error::Error;
 
     fn of(error: &Error) -> String {
-        let trouble = Trouble { text: error.to_string(), since: Timestamp::UNIX_EPOCH, times: 1, is_refused: false };
+        let trouble =
+            AccountTrouble { text: error.to_string(), since: Timestamp::UNIX_EPOCH, times: 1, is_refused: false };
         helps("work", &trouble, true).unwrap_or_default()
     }
 

@@ -13,7 +13,7 @@ use crate::clean;
 use crate::config::problem::Severity;
 use crate::config::{Account, Config, RelayKind, Server};
 use crate::error::Result;
-use crate::net::oauth::{self, Standing};
+use crate::net::oauth::{self, SignInStanding};
 use crate::pass::World;
 use crate::state;
 
@@ -47,10 +47,12 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
         }
         seen.push(it.key());
         let text = match oauth::standing(it) {
-            Standing::Nobody => format!("nobody has signed in at {} yet: `mailsluice login {}`", it.title(), it.name),
-            Standing::Over { why, .. } => why,
+            SignInStanding::Nobody => {
+                format!("nobody has signed in at {} yet: `mailsluice login {}`", it.title(), it.name)
+            }
+            SignInStanding::Over { why, .. } => why,
             // That is a warning of the config.
-            Standing::NoClient | Standing::SignedIn { .. } => continue,
+            SignInStanding::NoClient | SignInStanding::SignedIn { .. } => continue,
         };
         match output.json {
             true => output.data(json!({"account": it.name, "sign_in": text})),

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::output::Output;
 use super::setup;
-use crate::discover::{Found, Offer, Options, config_lines, discover};
+use crate::discover::{DiscoverOptions, Found, Offer, config_lines, discover};
 use crate::error::Result;
-use crate::providers::{Mail, Provider, Security};
+use crate::providers::{MailProtocol, Provider, Security};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -26,9 +26,9 @@ pub(super) struct Arguments {
 const NOTHING: u8 = 69;
 
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<u8> {
-    let defaults = Options::default();
+    let defaults = DiscoverOptions::default();
     let database = defaults.database.clone().filter(|_| !arguments.no_database);
-    let options = Options { resolver: arguments.resolver, database, ..defaults };
+    let options = DiscoverOptions { resolver: arguments.resolver, database, ..defaults };
     let found = setup::block_on(discover(&arguments.address, &options))?;
     match output.json {
         true => output.data(as_json(&found)),
@@ -44,7 +44,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<u8> {
 
 fn as_text(found: &Found) -> String {
     let mut text = String::new();
-    for mail in Mail::ALL {
+    for mail in MailProtocol::ALL {
         let mut offers = found.offers.iter().filter(|offer| offer.mail == mail);
         let Some(best) = offers.next() else { continue };
         text +=

@@ -10,7 +10,7 @@ use super::output::{Output, count};
 use super::setup::{self, Setup};
 use super::width;
 use crate::config::problem::Severity;
-use crate::doctor::{self, Finding, Question, Stranger, Verdict};
+use crate::doctor::{self, Finding, FindingVerdict, Question, Stranger};
 use crate::error::Result;
 
 /// EX_CONFIG.
@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Result<u8> {
-    let mut page = Page::new(output);
+    let mut page = FindingsPage::new(output);
     let only = arguments.what.as_deref();
     let stranger = only.and_then(Stranger::parse);
     // A name of the config comes first; without a config a server can be asked all the same.
@@ -51,7 +51,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
             page.tell(&Finding {
                 about: String::new(),
                 step: "config",
-                verdict: Verdict::Failed,
+                verdict: FindingVerdict::Failed,
                 says,
                 next: Some("`mailsluice check` shows each place".to_owned()),
                 code: WRONG_CONFIG,
@@ -75,8 +75,8 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
         return Err(error.helped_by("a server in no config is named with its port: imap.example.com:993"));
     }
     page.tell(&match warnings.is_empty() {
-        true => config_is(Verdict::Ok, config.display().to_string(), None),
-        false => config_is(Verdict::Warning, count(&warnings), Some("`mailsluice check` shows each place")),
+        true => config_is(FindingVerdict::Ok, config.display().to_string(), None),
+        false => config_is(FindingVerdict::Warning, count(&warnings), Some("`mailsluice check` shows each place")),
     });
     doctor::machine(&setup.config, &mut |finding| page.tell(finding));
     let question = Question { only, to: arguments.to.as_deref(), send: arguments.send };
@@ -87,7 +87,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
     Ok(page.end())
 }
 
-fn ask(stranger: &Stranger, mut page: Page<'_>) -> Result<u8> {
+fn ask(stranger: &Stranger, mut page: FindingsPage<'_>) -> Result<u8> {
     setup::block_on(async {
         doctor::examine_stranger(stranger, &mut |finding| page.tell(finding)).await;
         Ok(())
@@ -96,7 +96,7 @@ fn ask(stranger: &Stranger, mut page: Page<'_>) -> Result<u8> {
 }
 
 /// Findings as they are shown.
-struct Page<'o> {
+struct FindingsPage<'o> {
     output: &'o Output,
     columns: usize,
     about: Option<String>,
@@ -105,21 +105,21 @@ struct Page<'o> {
     warned: usize,
 }
 
-impl<'o> Page<'o> {
+impl<'o> FindingsPage<'o> {
     fn new(output: &'o Output) -> Self {
         Self { output, columns: width::of_standard_output(), about: None, code: 0, failed: 0, warned: 0 }
     }
 
     fn tell(&mut self, finding: &Finding) {
-        self.failed += usize::from(finding.verdict == Verdict::Failed);
-        self.warned += usize::from(finding.verdict == Verdict::Warning);
+        self.failed += usize::from(finding.verdict == FindingVerdict::Failed);
+        self.warned += usize::from(finding.verdict == FindingVerdict::Warning);
         if self.code == 0 {
             self.code = finding.code;
         }
         if self.output.json {
             return self.output.data(json!(finding));
         }
-        if self.output.quiet && finding.verdict == Verdict::Ok {
+        if self.output.quiet && finding.verdict == FindingVerdict::Ok {
             return;
         }
         if self.about.as_ref() != Some(&finding.about) {
@@ -146,9 +146,9 @@ impl<'o> Page<'o> {
 
 pub(super) fn lines(finding: &Finding, columns: usize) -> String {
     let word = match finding.verdict {
-        Verdict::Ok => "ok",
-        Verdict::Warning => "warning",
-        Verdict::Failed => "FAILED",
+        FindingVerdict::Ok => "ok",
+        FindingVerdict::Warning => "warning",
+        FindingVerdict::Failed => "FAILED",
     };
     let first = format!("  {word:<8} {}", finding.step);
     let mut text = width::wrapped(&first, COLUMN, &finding.says, columns);

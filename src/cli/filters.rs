@@ -11,8 +11,8 @@ use super::help::complete;
 use super::output::Output;
 use crate::config::filters::{head_of, head_of_script};
 use crate::config::library::{self, SHIPPED, Shipped};
-use crate::config::parameters::Head;
-use crate::config::problem::{Problems, Source};
+use crate::config::parameters::FilterHead;
+use crate::config::problem::{Problems, SourceFile};
 use crate::config::reader::suggest;
 use crate::config::yaml::{Document, Node};
 use crate::error::{Error, Kind, Result};
@@ -58,8 +58,8 @@ fn list(shipped: &Shipped, output: &Output) {
     }
 }
 
-fn head(shipped: &Shipped) -> Head {
-    let source = Arc::new(Source::new(shipped.file, shipped.text));
+fn head(shipped: &Shipped) -> FilterHead {
+    let source = Arc::new(SourceFile::new(shipped.file, shipped.text));
     let mut problems = Problems::new(&source);
     if shipped.file.ends_with(".lua") {
         return head_of_script(&source, &mut problems);

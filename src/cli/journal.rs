@@ -35,14 +35,14 @@ pub(super) fn prefixed(priority: Priority, text: &str) -> String {
 pub(super) struct Journal;
 
 impl<'a> MakeWriter<'a> for Journal {
-    type Writer = Entry;
+    type Writer = EventLine;
 
-    fn make_writer(&'a self) -> Entry {
-        Entry(Priority::Info)
+    fn make_writer(&'a self) -> EventLine {
+        EventLine(Priority::Info)
     }
 
-    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Entry {
-        Entry(match *event.level() {
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> EventLine {
+        EventLine(match *event.level() {
             Level::ERROR => Priority::Error,
             Level::WARN => Priority::Warning,
             Level::INFO => Priority::Info,
@@ -53,9 +53,9 @@ impl<'a> MakeWriter<'a> for Journal {
 
 /// One event, which comes whole.
 #[derive(Debug)]
-pub(super) struct Entry(Priority);
+pub(super) struct EventLine(Priority);
 
-impl Write for Entry {
+impl Write for EventLine {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         io::stderr().write_all(prefixed(self.0, &String::from_utf8_lossy(event)).as_bytes())?;
         Ok(event.len())

@@ -8,12 +8,12 @@ use serde_json::json;
 use super::output::Output;
 use super::setup::Setup;
 use crate::clean;
-use crate::config::entries::Entry;
-use crate::config::lists::{List, ListKind};
+use crate::config::entries::ListedEntry;
+use crate::config::lists::{ConfigList, ListKind};
 use crate::config::{FilterSource, Settings};
 use crate::decision::Write;
 use crate::error::{Error, Kind, Result};
-use crate::filter::{Facts, Known};
+use crate::filter::{Facts, KnownList};
 use crate::pass::{World, facts_of};
 
 #[derive(Debug, clap::Args)]
@@ -21,11 +21,11 @@ pub(super) struct Arguments {
     /// The name of the list, as the config or a rule file has it
     name: String,
     #[command(subcommand)]
-    what: Option<What>,
+    what: Option<ListOrder>,
 }
 
 #[derive(Debug, Subcommand)]
-enum What {
+enum ListOrder {
     /// Print the entries, one a line (the default)
     Show,
     /// Put entries into a list of the database
@@ -51,15 +51,15 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
     let sources = own.chain([&setup.config.filters]).flatten();
     let list = find(&arguments.name, &setup.config.settings, sources)?;
     match &arguments.what {
-        None | Some(What::Show) => show(&setup, &list, allow_root, output),
-        Some(What::Add { entries, value }) => {
+        None | Some(ListOrder::Show) => show(&setup, &list, allow_root, output),
+        Some(ListOrder::Add { entries, value }) => {
             let ListKind::Database(keep_for) = list.kind else { return Err(not_here(&list)) };
             let world = World::open(&setup.config)?;
             let until = keep_for.and_then(|keep_for| world.now().checked_add(keep_for).ok());
             let add = |entry| Write::List { list: list.name.clone(), entry, value: value.clone(), until };
             change(&world, entries, add, output)
         }
-        Some(What::Remove { entries }) => {
+        Some(ListOrder::Remove { entries }) => {
             let ListKind::Database(_) = list.kind else { return Err(not_here(&list)) };
             let world = World::open(&setup.config)?;
             change(&world, entries, |entry| Write::Unlist { list: list.name.clone(), entry }, output)
@@ -68,12 +68,12 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
 }
 
 /// The list of that name in the config, or in a rule file that it names.
-fn find<'c>(name: &str, settings: &Settings, sources: impl Iterator<Item = &'c FilterSource>) -> Result<List> {
+fn find<'c>(name: &str, settings: &Settings, sources: impl Iterator<Item = &'c FilterSource>) -> Result<ConfigList> {
     let of_source = |source: &'c FilterSource| match source {
         FilterSource::Yaml(file) => file.lists.iter(),
         FilterSource::Lua(script) => script.lists.iter(),
     };
-    let known: Vec<List> = settings.lists.iter().cloned().chain(sources.flat_map(of_source).cloned()).collect();
+    let known: Vec<ConfigList> = settings.lists.iter().cloned().chain(sources.flat_map(of_source).cloned()).collect();
     if let Some(list) = known.iter().find(|list| list.name == name) {
         return Ok(list.clone());
     }
@@ -83,7 +83,7 @@ fn find<'c>(name: &str, settings: &Settings, sources: impl Iterator<Item = &'c F
     Err(Error::permanent(Kind::Usage, format!("there is no list {}; {there}", clean::short(name, 60))))
 }
 
-fn not_here(list: &List) -> Error {
+fn not_here(list: &ConfigList) -> Error {
     let text = format!("the list {} is not in the database: change it where it is written", list.name);
     Error::permanent(Kind::Usage, text)
 }
@@ -100,7 +100,7 @@ fn change(world: &World, entries: &[String], write: impl Fn(String) -> Write, ou
     Ok(0)
 }
 
-fn show(setup: &Setup, list: &List, allow_root: bool, output: &Output) -> Result<u8> {
+fn show(setup: &Setup, list: &ConfigList, allow_root: bool, output: &Output) -> Result<u8> {
     let origin = match &list.kind {
         ListKind::Inline(entries) => return print(entries.iter(), output),
         ListKind::Database(_) => {
@@ -111,14 +111,14 @@ fn show(setup: &Setup, list: &List, allow_root: bool, output: &Output) -> Result
     };
     let world = World { allow_root, ..World::look(&setup.config)? };
     match facts_of(&world).list(origin) {
-        Known::Entries(entries) => print(entries.iter(), output),
-        Known::NotAsked => Ok(0),
-        Known::Failed(cause) => Err(Error::permanent(Kind::Config, format!("the list {}: {cause}", list.name))),
+        KnownList::Entries(entries) => print(entries.iter(), output),
+        KnownList::NotAsked => Ok(0),
+        KnownList::Failed(cause) => Err(Error::permanent(Kind::Config, format!("the list {}: {cause}", list.name))),
     }
 }
 
-fn print<'e>(entries: impl Iterator<Item = &'e Entry>, output: &Output) -> Result<u8> {
-    for Entry { text, value } in entries {
+fn print<'e>(entries: impl Iterator<Item = &'e ListedEntry>, output: &Output) -> Result<u8> {
+    for ListedEntry { text, value } in entries {
         match value {
             _ if output.json => output.data(json!({"entry": text, "value": value})),
             Some(value) => {

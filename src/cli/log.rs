@@ -11,7 +11,7 @@ use serde_json::json;
 use super::help::complete;
 use super::output::Output;
 use super::setup::{self, Setup};
-use super::table::{Column, Fit, Table};
+use super::table::{Fit, Table, TableColumn};
 use super::{queue, signals, width};
 use crate::clean;
 use crate::config::units;
@@ -27,7 +27,7 @@ const BATCH: u32 = 500;
 const FOLLOW_POLL: Duration = Duration::from_millis(500);
 /// As with grep: nothing was found.
 const NOTHING_FOUND: u8 = 1;
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [TableColumn; 7] = [
     ("NUMBER", Fit::Number),
     ("TIME", Fit::Whole),
     ("ACCOUNT", Fit::Cut(6)),
@@ -83,7 +83,7 @@ fn time(text: &str) -> std::result::Result<Timestamp, String> {
 }
 
 /// An entry with the outbox items that it led to.
-struct Found {
+struct LogEntry {
     row: JournalRow,
     items: Vec<OutboxRow>,
 }
@@ -135,14 +135,14 @@ fn show(world: &World, number: EntryId, output: &Output) -> Result<u8> {
     Ok(0)
 }
 
-fn with_items(world: &World, row: JournalRow) -> Result<Found> {
+fn with_items(world: &World, row: JournalRow) -> Result<LogEntry> {
     let mut items = world.store.outbox(Some(row.id), MOST_ITEMS)?;
     items.reverse();
-    Ok(Found { row, items })
+    Ok(LogEntry { row, items })
 }
 
 /// The newest entries that are looked for, newest first.
-fn newest(world: &World, account: Option<&str>, arguments: &Arguments) -> Result<Vec<Found>> {
+fn newest(world: &World, account: Option<&str>, arguments: &Arguments) -> Result<Vec<LogEntry>> {
     let mut found = Vec::new();
     let most = usize::try_from(arguments.number).unwrap_or(usize::MAX);
     let mut before = EntryId::MAX;
@@ -190,7 +190,7 @@ impl Arguments {
             || self.until.is_some()
     }
 
-    fn wants(&self, Found { row, items }: &Found) -> bool {
+    fn wants(&self, LogEntry { row, items }: &LogEntry) -> bool {
         let has = |wanted: &Option<String>, texts: &[&str]| {
             wanted.as_ref().is_none_or(|wanted| {
                 let wanted = wanted.to_lowercase();
@@ -225,20 +225,20 @@ struct View<'o> {
 }
 
 impl<'o> View<'o> {
-    fn of(found: &[Found], is_verbose: bool, output: &'o Output) -> Self {
+    fn of(found: &[LogEntry], is_verbose: bool, output: &'o Output) -> Self {
         let now = Zoned::now();
         let rows: Vec<_> = found.iter().map(|entry| cells(entry, &now)).collect();
         Self { output, is_verbose, table: Table::new(COLUMNS, &rows, width::of_standard_output()), now }
     }
 
-    fn show(&self, found: &[Found]) {
+    fn show(&self, found: &[LogEntry]) {
         if !self.output.json && !self.is_verbose && !found.is_empty() {
             self.output.data(self.table.header());
         }
         found.iter().for_each(|entry| self.line(entry));
     }
 
-    fn line(&self, entry: &Found) {
+    fn line(&self, entry: &LogEntry) {
         match (self.output.json, self.is_verbose) {
             (true, _) => self.output.data(as_json(entry)),
             (false, true) => self.output.data(as_text(entry)),
@@ -247,7 +247,7 @@ impl<'o> View<'o> {
     }
 }
 
-fn cells(Found { row, .. }: &Found, now: &Zoned) -> [String; 7] {
+fn cells(LogEntry { row, .. }: &LogEntry, now: &Zoned) -> [String; 7] {
     [
         row.id.to_string(),
         short_time(row.at, now),
@@ -265,7 +265,7 @@ pub(super) fn short_time(at: Timestamp, now: &Zoned) -> String {
     at.to_zoned(now.time_zone().clone()).strftime(if is_near { "%m-%d %H:%M" } else { "%Y-%m-%d" }).to_string()
 }
 
-fn as_text(Found { row, items }: &Found) -> String {
+fn as_text(LogEntry { row, items }: &LogEntry) -> String {
     let at = row.at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S");
     let place = format!("{}/{}", row.account, row.folder);
     let pending = if row.done { "" } else { " (being published)" };
@@ -308,7 +308,7 @@ fn as_text(Found { row, items }: &Found) -> String {
     text
 }
 
-fn as_json(Found { row, items }: &Found) -> serde_json::Value {
+fn as_json(LogEntry { row, items }: &LogEntry) -> serde_json::Value {
     json!({
         "id": row.id,
         "at": row.at.to_string(),

@@ -10,7 +10,7 @@ use super::journal::{self, Priority};
 use crate::clean;
 use crate::config::problem::{Problem, Severity};
 use crate::error::Error;
-use crate::pass::{Passed, Said};
+use crate::pass::{Passed, ReportedError};
 
 /// Whether some data could not be written.
 static IS_CUT: AtomicBool = AtomicBool::new(false);
@@ -103,7 +103,7 @@ impl Output {
         for remark in &passed.remarks {
             self.warn(format_args!("{}: {remark}", passed.account));
         }
-        for Said { error, transient } in &passed.errors {
+        for ReportedError { error, transient } in &passed.errors {
             let again = if *transient { " (will be tried again)" } else { "" };
             self.complain(format_args!("{}: {error}{again}", passed.account));
         }

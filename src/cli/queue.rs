@@ -11,12 +11,12 @@ use serde_json::json;
 use super::log::short_time;
 use super::output::Output;
 use super::setup::{self, Setup};
-use super::table::{Column, Fit, Table};
+use super::table::{Fit, Table, TableColumn};
 use super::{signals, width};
 use crate::clean;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, Relays, Told, World};
-use crate::state::{About, Ended, OutboxRow, OutboxState};
+use crate::pass::{self, OutboxReport, Relays, World};
+use crate::state::{About, OutboxRow, OutboxState, RecipientEnd};
 
 /// A pass that nobody waits for ends after this; what is left is for the next one.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -27,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// So many rows `--all` shows, the newest.
 const MOST: u32 = 100_000;
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [TableColumn; 7] = [
     ("NUMBER", Fit::Number),
     ("STATE", Fit::Whole),
     ("TO", Fit::Cut(12)),
@@ -199,7 +199,7 @@ fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
 }
 
 /// The exit code of a pass over the outbox. What waits for a relay that rests was not tried, and is said.
-pub(super) fn code_of(told: &Told, world: &World, relays: &Relays, output: &Output) -> Result<u8> {
+pub(super) fn code_of(told: &OutboxReport, world: &World, relays: &Relays, output: &Output) -> Result<u8> {
     if told.later > 0 {
         return Ok(75);
     }
@@ -209,7 +209,7 @@ pub(super) fn code_of(told: &Told, world: &World, relays: &Relays, output: &Outp
 }
 
 /// What a pass over the outbox did. Silence means: nothing.
-pub(super) fn report(told: &Told, output: &Output) {
+pub(super) fn report(told: &OutboxReport, output: &Output) {
     if output.json {
         if told.sent + told.later + told.failed > 0 {
             output.data(json!({
@@ -305,6 +305,6 @@ pub(super) fn ended_as_json(row: &OutboxRow) -> serde_json::Value {
     ended.map(|ended| json!({"to": ended.to, "state": word_of(ended), "said": ended.said})).collect()
 }
 
-fn word_of(ended: &Ended) -> &'static str {
+fn word_of(ended: &RecipientEnd) -> &'static str {
     if ended.is_refused { "refused" } else { OutboxState::Sent.word() }
 }

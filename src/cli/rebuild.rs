@@ -6,7 +6,7 @@ use std::path::Path;
 use super::output::Output;
 use super::setup::Setup;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, Doubt, World};
+use crate::pass::{self, RebuildDoubt, World};
 use crate::state::SqliteStore;
 
 /// Sets a damaged database aside, and accepts a mail root that moved or was emptied on purpose.
@@ -25,7 +25,7 @@ pub(super) fn run(config: &Path, yes: bool, output: &Output) -> Result<u8> {
         did = true;
     }
     let world = World::open(&setup.config)?;
-    for Doubt::Root(why) in pass::doubts(&world)? {
+    for RebuildDoubt::Root(why) in pass::doubts(&world)? {
         output.talk(format_args!("{why}"));
         let root = setup.config.maildir.path.display();
         let question = format!("Take {root} as it is now? Mail that is missing there is not fetched again.");

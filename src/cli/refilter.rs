@@ -12,12 +12,12 @@ use super::output::Output;
 use super::setup::{self, Setup, compile};
 use crate::clean;
 use crate::config::filters::FilterFiles;
-use crate::config::problem::{Problems, Source};
+use crate::config::problem::{Problems, SourceFile};
 use crate::config::reader::Base;
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::REFILTERED;
-use crate::pass::{Coming, Looked, Move, Refilter, Shown, World};
+use crate::pass::{Coming, Move, Refilter, RefilterLine, RefilterSummary, World};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -70,8 +70,8 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
     Ok(if all_is_done { 0 } else { 75 })
 }
 
-fn summary(looked: &Looked, is_done: bool) -> String {
-    let Looked { moves, moved, stay, held, left, run, .. } = *looked;
+fn summary(looked: &RefilterSummary, is_done: bool) -> String {
+    let RefilterSummary { moves, moved, stay, held, left, run, .. } = *looked;
     if !is_done {
         let hint = if moves > 0 { "; add --yes to do it" } else { "" };
         return format!("{moves} would move or change, {stay} stay{hint}");
@@ -84,7 +84,7 @@ fn summary(looked: &Looked, is_done: bool) -> String {
 }
 
 fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {
-    let mut problems = Problems::new(&Arc::new(Source::new(file, "")));
+    let mut problems = Problems::new(&Arc::new(SourceFile::new(file, "")));
     let base = Base::of_file(file).unwrap_or_else(|_| Base::new("/", None));
     let filter = FilterFiles::new(file, &base).one_file(file, &mut problems);
     let mut problems = problems.into_vec();
@@ -98,11 +98,11 @@ fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {
     }
 }
 
-pub(super) fn show(one: &Shown<'_>, output: &Output) {
+pub(super) fn show(one: &RefilterLine<'_>, output: &Output) {
     match one {
-        Shown::Remark(remark) if output.json => output.data(json!({"remark": remark})),
-        Shown::Remark(remark) => output.talk(remark),
-        Shown::Move(one) => show_move(one, output),
+        RefilterLine::Remark(remark) if output.json => output.data(json!({"remark": remark})),
+        RefilterLine::Remark(remark) => output.talk(remark),
+        RefilterLine::Move(one) => show_move(one, output),
     }
 }
 

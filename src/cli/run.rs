@@ -11,7 +11,7 @@ use super::setup::{self, Setup};
 use super::signals;
 use crate::config::MailRoot;
 use crate::config::problem::{Problem, Severity};
-use crate::daemon::{self, Event, Load, Plan};
+use crate::daemon::{self, ConfigLoader, DaemonPlan, Event};
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, World};
 use crate::pipeline::{self, Job};
@@ -35,14 +35,14 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
     })
 }
 
-fn plan(setup: Setup, world: World, warnings: Vec<String>) -> Plan {
+fn plan(setup: Setup, world: World, warnings: Vec<String>) -> DaemonPlan {
     let relays = Relays::of(&setup.config);
     let Setup { jobs, upkeeps, files, config, .. } = setup;
-    Plan { world, jobs, upkeeps, relays, files, config: Arc::new(config), warnings }
+    DaemonPlan { world, jobs, upkeeps, relays, files, config: Arc::new(config), warnings }
 }
 
 /// What a person at a terminal sees first: silence would look like a program that hangs.
-fn watched(plan: &Plan) -> String {
+fn watched(plan: &DaemonPlan) -> String {
     /// More are not named.
     const NAMED: usize = 6;
     let name = |job: &Job| format!("{} ({})", job.account.name, job.account.server.host);
@@ -58,7 +58,7 @@ fn watched(plan: &Plan) -> String {
 }
 
 /// What reads the config again while the daemon runs.
-fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> Load {
+fn reader(path: PathBuf, maildir: MailRoot, state: PathBuf) -> ConfigLoader {
     Arc::new(move |before| {
         let (setup, warnings) = Setup::check(&path).map_err(|problems| errors_in(&problems))?;
         if setup.config.maildir != maildir || setup.config.state != state {

@@ -17,9 +17,9 @@ use crate::clean;
 use crate::config::Config;
 use crate::config::oauth::SignIn;
 use crate::daemon::order::{Answer, Order, give};
-use crate::daemon::status::{AccountStatus, Doing, OutboxStatus, Status, Trouble, remembered};
+use crate::daemon::status::{AccountStatus, AccountTrouble, Doing, OutboxStatus, Status, remembered};
 use crate::error::Result;
-use crate::net::oauth::{self, Standing};
+use crate::net::oauth::{self, SignInStanding};
 use crate::pass::World;
 
 /// The time between two looks of `--watch`.
@@ -77,8 +77,8 @@ fn ask(config: &Path, output: &Output) -> Result<Status> {
 fn with_sign_ins(mut status: Status, sign_ins: &[SignIn]) -> Status {
     for account in status.accounts.iter_mut().filter(|account| account.trouble.is_none()) {
         let standing = sign_ins.iter().find(|it| it.name == account.name).map(oauth::standing);
-        if let Some(Standing::Over { why, since }) = standing {
-            account.trouble = Some(Trouble { text: why, since, times: 1, is_refused: true });
+        if let Some(SignInStanding::Over { why, since }) = standing {
+            account.trouble = Some(AccountTrouble { text: why, since, times: 1, is_refused: true });
         }
     }
     status
@@ -169,7 +169,7 @@ fn details(account: &AccountStatus, now: Timestamp, runs: bool) -> Vec<String> {
     if account.left > 0 {
         lines.push(format!("{} messages are left for the next pass", account.left));
     }
-    if let Some(trouble @ Trouble { text, since, times, .. }) = &account.trouble {
+    if let Some(trouble @ AccountTrouble { text, since, times, .. }) = &account.trouble {
         let often = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
         lines.push(format!("failed {often} since {}: {}", when(*since, now), clean::short(text, LONGEST)));
         lines.extend(helps(&account.name, trouble, runs).map(|helps| format!("what helps: {helps}")));

@@ -18,18 +18,18 @@ pub(super) enum Fit {
 }
 
 /// The head of a column, and how it fits.
-pub(super) type Column = (&'static str, Fit);
+pub(super) type TableColumn = (&'static str, Fit);
 
 /// Rows under a header.
 #[derive(Debug)]
 pub(super) struct Table<const N: usize> {
-    columns: [Column; N],
+    columns: [TableColumn; N],
     widths: [usize; N],
 }
 
 impl<const N: usize> Table<N> {
     /// A table for these rows, in lines of at most `room` cells. Rows that come later are cut to the same columns.
-    pub(super) fn new(columns: [Column; N], rows: &[[String; N]], room: usize) -> Self {
+    pub(super) fn new(columns: [TableColumn; N], rows: &[[String; N]], room: usize) -> Self {
         let mut widths = columns.map(|(head, _)| head.width());
         for row in rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -98,7 +98,7 @@ fn cut(text: &str, room: usize) -> String {
 mod tests {
     use super::*;
 
-    const COLUMNS: [Column; 3] = [("NUMBER", Fit::Number), ("FROM", Fit::Cut(6)), ("SUBJECT", Fit::Cut(8))];
+    const COLUMNS: [TableColumn; 3] = [("NUMBER", Fit::Number), ("FROM", Fit::Cut(6)), ("SUBJECT", Fit::Cut(8))];
 
     fn rows() -> Vec<[String; 3]> {
         vec![

@@ -11,12 +11,12 @@ use super::setup::Setup;
 use crate::clean;
 use crate::config::Settings;
 use crate::config::filters::FilterFiles;
-use crate::config::problem::{Problem, Problems, Source};
+use crate::config::problem::{Problem, Problems, SourceFile};
 use crate::config::reader::Base;
 use crate::config::{Config, FilterSource};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
-use crate::filter::trial::{self, Verdict};
+use crate::filter::trial::{self, TestVerdict};
 
 /// A test failed. Not a code of sysexits: nothing is wrong with program or input, and scripts ask for yes or no.
 const FAILED: u8 = 1;
@@ -28,8 +28,8 @@ const MOST_LEVELS: usize = 16;
 const MOST: u64 = 100 * 1024 * 1024;
 
 pub(super) fn run(config: &Path, files: &[PathBuf], allow_none: bool, output: &Output) -> Result<u8> {
-    let Tried { verdicts, without, unreadable } = match files {
-        [] => Tried { verdicts: of_config(config, output)?, ..Tried::default() },
+    let TestSummary { verdicts, without, unreadable } = match files {
+        [] => TestSummary { verdicts: of_config(config, output)?, ..TestSummary::default() },
         files => of_files(config, files, output)?,
     };
     verdicts.iter().for_each(|verdict| show(verdict, output));
@@ -52,8 +52,8 @@ pub(super) fn run(config: &Path, files: &[PathBuf], allow_none: bool, output: &O
 
 /// What came of several files.
 #[derive(Default)]
-struct Tried {
-    verdicts: Vec<Verdict>,
+struct TestSummary {
+    verdicts: Vec<TestVerdict>,
     /// Files that have no tests.
     without: Vec<PathBuf>,
     /// How many files cannot be read as rules; what is wrong with them was said.
@@ -61,7 +61,7 @@ struct Tried {
 }
 
 /// The tests of the config, and of every rule file of the user's own that it names.
-fn of_config(path: &Path, output: &Output) -> Result<Vec<Verdict>> {
+fn of_config(path: &Path, output: &Output) -> Result<Vec<TestVerdict>> {
     let setup = Setup::load(path, output)?;
     let settings = &setup.config.settings;
     let engine = |account: &str| -> Option<&Engine> { Some(setup.engine_of(account)) };
@@ -80,9 +80,9 @@ fn of_config(path: &Path, output: &Output) -> Result<Vec<Verdict>> {
 
 /// The tests of these files, with the lists and addresses of the config where there is one. One file that cannot be read
 /// keeps nobody from the others.
-fn of_files(config: &Path, files: &[PathBuf], output: &Output) -> Result<Tried> {
+fn of_files(config: &Path, files: &[PathBuf], output: &Output) -> Result<TestSummary> {
     let settings = Settings { tries_scripts: true, ..Config::examine(config).settings };
-    let mut tried = Tried::default();
+    let mut tried = TestSummary::default();
     for file in rule_files(files)? {
         match load(&file).and_then(|filter| tests_of(&filter, &settings)) {
             Ok(verdicts) if verdicts.is_empty() => tried.without.push(file),
@@ -142,7 +142,7 @@ fn is_rule_file(path: &Path) -> bool {
 
 /// A filter as a file of its own, its parameters at their defaults.
 fn load(file: &Path) -> Result<FilterSource, Vec<Problem>> {
-    let place = Arc::new(Source::new(file, ""));
+    let place = Arc::new(SourceFile::new(file, ""));
     let mut problems = Problems::new(&place);
     let base = Base::of_file(file).unwrap_or_else(|_| Base::new("/", None));
     let filter = FilterFiles::new(file, &base).one_file(file, &mut problems);
@@ -160,7 +160,7 @@ fn load(file: &Path) -> Result<FilterSource, Vec<Problem>> {
     }
 }
 
-fn tests_of(filter: &FilterSource, settings: &Settings) -> Result<Vec<Verdict>, Vec<Problem>> {
+fn tests_of(filter: &FilterSource, settings: &Settings) -> Result<Vec<TestVerdict>, Vec<Problem>> {
     match filter {
         FilterSource::Yaml(_) => trial::run(filter, settings, &open),
         FilterSource::Lua(script) => {
@@ -201,7 +201,7 @@ fn show_without(file: &Path, output: &Output) {
     }
 }
 
-fn show(verdict: &Verdict, output: &Output) {
+fn show(verdict: &TestVerdict, output: &Output) {
     let place = format!("{}:{}", clean::line(verdict.source.name.as_os_str().as_encoded_bytes()), verdict.line);
     if output.json {
         output.data(json!({

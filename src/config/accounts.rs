@@ -12,13 +12,13 @@ use super::provided::{self, Provided};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::retention;
 use super::secret::{self, Password};
-use super::server::{self, Ports};
+use super::server::{self, ProtocolPorts};
 use super::template::Template;
 use super::units;
-use super::yaml::{Key, Node, Span, Value};
-use super::{Account, First, Folders, Identity, Protocol, Push, Retention, Select, Server};
+use super::yaml::{Node, Span, Value, YamlKey};
+use super::{Account, FetchedFolders, First, Pop3Identity, Protocol, PushFolders, Retention, Select, Server};
 use crate::clean;
-use crate::providers::Mail;
+use crate::providers::MailProtocol;
 
 /// What stands behind `filters`.
 pub(super) const FILTERS: Takes = Takes::Some(&Takes::Either(&[Takes::Text, Takes::Section(&super::filters::USES)]));
@@ -183,7 +183,7 @@ pub fn is_account_name(name: &str) -> bool {
         && is_nfc(name)
 }
 
-fn check_name(key: &Key, problems: &mut Problems) {
+fn check_name(key: &YamlKey, problems: &mut Problems) {
     let name = key.text.as_str();
     if !is_account_name(name) {
         let message = format!("`{}` cannot be the name of an account", clean::short(name, 80));
@@ -211,7 +211,7 @@ fn warn_of_twin(account: &Account, others: &[Account], at: Span, problems: &mut 
     }
 }
 
-fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: &mut Problems) -> Option<Account> {
+fn read(key: &YamlKey, node: &Node, base: &Base, files: &mut FilterFiles, problems: &mut Problems) -> Option<Account> {
     let mut map = MapReader::new(node, &SHAPE, problems).placed(key.span);
     let provided = Provided::read(&mut map);
     let protocol = read_protocol(&mut map);
@@ -232,7 +232,8 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
         Some(node) => read_into(node, map.problems()),
         None => Template::parse("INBOX").ok(),
     };
-    let folders = map.read("folders", read_folders).unwrap_or_else(|| Folders::Patterns(vec!["INBOX".to_owned()]));
+    let folders =
+        map.read("folders", read_folders).unwrap_or_else(|| FetchedFolders::Patterns(vec!["INBOX".to_owned()]));
     let except = map.read("except", |n, p| reader::texts(n, "a list of folder names", p)).unwrap_or_default();
     let labels =
         map.read("labels", |n, p| reader::choice(n, &[("keywords", true), ("off", false)], p)).unwrap_or(false);
@@ -243,7 +244,7 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     }
     let select = read_select(&mut map);
     let poll = map.read("poll", read_poll).unwrap_or(DEFAULT_POLL);
-    let push = map.read("push", read_push).unwrap_or(Push::All);
+    let push = map.read("push", read_push).unwrap_or(PushFolders::All);
     let identity = map.read("identity", |n, p| reader::choice(n, IDENTITIES, p)).unwrap_or_default();
     let apop = read_apop(&mut map);
     let relay = map.read("relay", |n, p| reader::text(n, "the name of a relay", p).map(str::to_owned));
@@ -276,10 +277,10 @@ fn read(key: &Key, node: &Node, base: &Base, files: &mut FilterFiles, problems: 
     })
 }
 
-pub(super) fn mail_of(protocol: Protocol) -> Mail {
+pub(super) fn mail_of(protocol: Protocol) -> MailProtocol {
     match protocol {
-        Protocol::Imap => Mail::Imap,
-        Protocol::Pop3 => Mail::Pop3,
+        Protocol::Imap => MailProtocol::Imap,
+        Protocol::Pop3 => MailProtocol::Pop3,
     }
 }
 
@@ -330,7 +331,7 @@ fn read_apop(map: &mut MapReader<'_, '_>) -> Option<bool> {
     apop
 }
 
-const IDENTITIES: &[(&str, Identity)] = &[("uidl", Identity::Uidl), ("content", Identity::Content)];
+const IDENTITIES: &[(&str, Pop3Identity)] = &[("uidl", Pop3Identity::Uidl), ("content", Pop3Identity::Content)];
 
 const PROTOCOLS: &[(&str, Protocol)] = &[("imap", Protocol::Imap), ("pop3", Protocol::Pop3)];
 
@@ -371,8 +372,8 @@ fn read_server(
     base: &Base,
 ) -> Option<Server> {
     let (key, ports) = match protocol? {
-        Protocol::Imap => ("imap", Ports::IMAP),
-        Protocol::Pop3 => ("pop3", Ports::POP3),
+        Protocol::Imap => ("imap", ProtocolPorts::IMAP),
+        Protocol::Pop3 => ("pop3", ProtocolPorts::POP3),
     };
     match provided.filter(|_| map.take(key).is_none()) {
         Some(provided) => provided.server(mail_of(protocol?), map),
@@ -397,19 +398,19 @@ fn check_protocol(map: &mut MapReader<'_, '_>, protocol: Protocol) {
     }
 }
 
-fn read_folders(node: &Node, problems: &mut Problems) -> Option<Folders> {
+fn read_folders(node: &Node, problems: &mut Problems) -> Option<FetchedFolders> {
     if node.as_text() == Some("all") {
-        return Some(Folders::All);
+        return Some(FetchedFolders::All);
     }
-    reader::texts(node, "a list of folder names", problems).map(Folders::Patterns)
+    reader::texts(node, "a list of folder names", problems).map(FetchedFolders::Patterns)
 }
 
 /// The first one of several is the most important.
-fn read_push(node: &Node, problems: &mut Problems) -> Option<Push> {
+fn read_push(node: &Node, problems: &mut Problems) -> Option<PushFolders> {
     match node.as_text() {
-        Some("all") => Some(Push::All),
-        Some("off") => Some(Push::Off),
-        _ => reader::texts(node, "`all`, `off` or a list of folder names", problems).map(Push::Patterns),
+        Some("all") => Some(PushFolders::All),
+        Some("off") => Some(PushFolders::Off),
+        _ => reader::texts(node, "`all`, `off` or a list of folder names", problems).map(PushFolders::Patterns),
     }
 }
 
@@ -481,13 +482,13 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::problem::Source;
+    use crate::config::problem::SourceFile;
     use crate::config::yaml::Document;
-    use crate::config::{Tls, When};
+    use crate::config::{PointInTime, Tls};
 
     /// Reads `text` as the value of `accounts`, and returns the problems as `message | hint`.
     pub(in crate::config) fn accounts(text: &str) -> (Vec<Account>, Vec<String>) {
-        let source = Arc::new(Source::new("config.yaml", text));
+        let source = Arc::new(SourceFile::new("config.yaml", text));
         let mut problems = Problems::new(&source);
         let root = Document::parse(&source, &mut problems).unwrap().root;
         let base = Base::new("/etc/ms", Some("/home/me".into()));
@@ -515,7 +516,7 @@ pub(super) mod tests {
         let account = imap("");
         assert_eq!(account.server.tls, Tls::Implicit);
         assert_eq!(account.retention, Retention::Keep);
-        assert_eq!(account.folders, Folders::Patterns(vec!["INBOX".into()]));
+        assert_eq!(account.folders, FetchedFolders::Patterns(vec!["INBOX".into()]));
         assert_eq!((account.first, account.poll), (First::All, Duration::from_secs(300)));
         assert_eq!(account.into, Template::parse("INBOX").unwrap());
         assert_eq!(account.select, Select::default());
@@ -529,8 +530,8 @@ pub(super) mod tests {
              retention: {move_to: Archive}, poll: 1s, since: 1w, max_size: 10M, search: 'UNSEEN FROM \"boss\"', limit: 7, \
              filters: []",
         );
-        let age = |days: u64| When::Ago(Duration::from_secs(days * 86_400));
-        assert_eq!(account.folders, Folders::Patterns(vec!["INBOX".into(), "Lists/*".into()]));
+        let age = |days: u64| PointInTime::Ago(Duration::from_secs(days * 86_400));
+        assert_eq!(account.folders, FetchedFolders::Patterns(vec!["INBOX".into(), "Lists/*".into()]));
         assert_eq!(account.except, ["Lists/noise"]);
         assert_eq!(account.first, First::Since(age(30)));
         assert_eq!(account.retention, Retention::MoveTo("Archive".into()));
@@ -542,7 +543,7 @@ pub(super) mod tests {
         };
         assert_eq!(account.select, select);
         assert_eq!(account.filters.map(|filters| filters.len()), Some(0));
-        assert_eq!(imap("folders: all").folders, Folders::All);
+        assert_eq!(imap("folders: all").folders, FetchedFolders::All);
         assert_eq!(imap("first: new").first, First::New);
         let after = Retention::DeleteAfter(Duration::from_secs(14 * 86_400));
         assert_eq!(imap("retention: {delete_after: 14d}").retention, after);

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError};
 
 use super::problem::Problems;
-use super::yaml::{Key, MAX_DEPTH, MAX_NODES, MAX_TEXT, Node, Span, Value};
+use super::yaml::{MAX_DEPTH, MAX_NODES, MAX_TEXT, Node, Span, Value, YamlKey};
 use crate::clean;
 
 /// The tree of a text's one document. `None`: there is none that can be read on; why not was reported.
@@ -21,13 +21,13 @@ pub(super) fn compose(text: &str, problems: &mut Problems) -> Option<Node> {
 
 /// What copying a node costs.
 #[derive(Clone, Copy)]
-struct Weight {
+struct NodeWeight {
     nodes: usize,
     text: usize,
     height: usize,
 }
 
-impl Weight {
+impl NodeWeight {
     fn of(node: &Node) -> Self {
         let mut sum = Self { nodes: 1, text: 0, height: 0 };
         match &node.value {
@@ -49,24 +49,24 @@ impl Weight {
 }
 
 /// The rest of the file cannot be used; the reason has been reported.
-struct Stop;
+struct StopReading;
 
 /// A list or mapping that is still open.
 struct Frame {
     start: saphyr_parser::Marker,
     anchor: usize,
-    open: Open,
+    open: OpenNode,
 }
 
-enum Open {
+enum OpenNode {
     Seq(Vec<Node>),
-    Map { entries: Vec<(Key, Node)>, places: HashMap<String, Span>, expect: Expect },
+    Map { entries: Vec<(YamlKey, Node)>, places: HashMap<String, Span>, expect: Expect },
 }
 
 /// What comes next in a mapping.
 enum Expect {
     Key,
-    Value(Key),
+    Value(YamlKey),
     /// The value of a key that was reported; it is left out.
     Ignored,
 }
@@ -74,7 +74,7 @@ enum Expect {
 /// Builds the tree out of the parser's events, without recursion.
 struct Builder<'p> {
     frames: Vec<Frame>,
-    anchors: HashMap<usize, (Node, Weight)>,
+    anchors: HashMap<usize, (Node, NodeWeight)>,
     root: Option<Node>,
     documents: usize,
     nodes: usize,
@@ -98,7 +98,7 @@ impl<'p> Builder<'p> {
         }
     }
 
-    fn run(&mut self, text: &str) -> Result<(), Stop> {
+    fn run(&mut self, text: &str) -> Result<(), StopReading> {
         let mut parser = Parser::new_from_str(text);
         while let Some(next) = parser.next_event() {
             match next {
@@ -109,7 +109,7 @@ impl<'p> Builder<'p> {
         Ok(())
     }
 
-    fn event(&mut self, event: Event<'_>, span: saphyr_parser::Span) -> Result<(), Stop> {
+    fn event(&mut self, event: Event<'_>, span: saphyr_parser::Span) -> Result<(), StopReading> {
         match event {
             Event::DocumentStart(_) => self.document(Span::of(span)),
             Event::Alias(anchor) => self.alias(anchor, Span::of(span)),
@@ -119,11 +119,11 @@ impl<'p> Builder<'p> {
             }
             Event::SequenceStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), Span::of(span));
-                self.open(Frame { start: span.start, anchor, open: Open::Seq(Vec::new()) })
+                self.open(Frame { start: span.start, anchor, open: OpenNode::Seq(Vec::new()) })
             }
             Event::MappingStart(anchor, tag) => {
                 self.refuse_tag(tag.is_some(), Span::of(span));
-                let open = Open::Map { entries: Vec::new(), places: HashMap::new(), expect: Expect::Key };
+                let open = OpenNode::Map { entries: Vec::new(), places: HashMap::new(), expect: Expect::Key };
                 self.open(Frame { start: span.start, anchor, open })
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span.end),
@@ -131,11 +131,11 @@ impl<'p> Builder<'p> {
         }
     }
 
-    fn document(&mut self, span: Span) -> Result<(), Stop> {
+    fn document(&mut self, span: Span) -> Result<(), StopReading> {
         self.documents += 1;
         if self.documents > 1 {
             self.problems.error(span, "a second document begins here").hint("one file holds one document");
-            return Err(Stop);
+            return Err(StopReading);
         }
         Ok(())
     }
@@ -148,8 +148,8 @@ impl<'p> Builder<'p> {
         }
     }
 
-    fn scalar(&mut self, text: String, quoted: bool, anchor: usize, span: Span) -> Result<(), Stop> {
-        self.charge(Weight { nodes: 1, text: text.len(), height: 0 }, span)?;
+    fn scalar(&mut self, text: String, quoted: bool, anchor: usize, span: Span) -> Result<(), StopReading> {
+        self.charge(NodeWeight { nodes: 1, text: text.len(), height: 0 }, span)?;
         if self.expects_key() {
             return self.key(text, quoted, span);
         }
@@ -162,7 +162,9 @@ impl<'p> Builder<'p> {
     /// A value that was left out stands, for the parser, wherever the next thing begins: its key is the better place.
     fn place_of_value(&self, text: &str, quoted: bool, span: Span) -> Span {
         match self.frames.last() {
-            Some(Frame { open: Open::Map { expect: Expect::Value(key), .. }, .. }) if text.is_empty() && !quoted => {
+            Some(Frame { open: OpenNode::Map { expect: Expect::Value(key), .. }, .. })
+                if text.is_empty() && !quoted =>
+            {
                 key.span
             }
             _ => span,
@@ -170,11 +172,11 @@ impl<'p> Builder<'p> {
     }
 
     fn expects_key(&self) -> bool {
-        matches!(self.frames.last(), Some(Frame { open: Open::Map { expect: Expect::Key, .. }, .. }))
+        matches!(self.frames.last(), Some(Frame { open: OpenNode::Map { expect: Expect::Key, .. }, .. }))
     }
 
-    fn key(&mut self, text: String, quoted: bool, span: Span) -> Result<(), Stop> {
-        let Some(Frame { open: Open::Map { places, expect, .. }, .. }) = self.frames.last_mut() else {
+    fn key(&mut self, text: String, quoted: bool, span: Span) -> Result<(), StopReading> {
+        let Some(Frame { open: OpenNode::Map { places, expect, .. }, .. }) = self.frames.last_mut() else {
             return Ok(());
         };
         *expect = Expect::Ignored;
@@ -195,33 +197,33 @@ impl<'p> Builder<'p> {
                 self.problems.error(span, message).hint(format!("it is already on line {line}"));
             }
             Entry::Vacant(free) => {
-                *expect = Expect::Value(Key { text: free.key().clone(), span });
+                *expect = Expect::Value(YamlKey { text: free.key().clone(), span });
                 free.insert(span);
             }
         }
         Ok(())
     }
 
-    fn open(&mut self, frame: Frame) -> Result<(), Stop> {
+    fn open(&mut self, frame: Frame) -> Result<(), StopReading> {
         let span = Span::between(frame.start, frame.start);
-        self.charge(Weight { nodes: 1, text: 0, height: 1 }, span)?;
+        self.charge(NodeWeight { nodes: 1, text: 0, height: 1 }, span)?;
         self.frames.push(frame);
         Ok(())
     }
 
-    fn close(&mut self, end: saphyr_parser::Marker) -> Result<(), Stop> {
+    fn close(&mut self, end: saphyr_parser::Marker) -> Result<(), StopReading> {
         let Some(frame) = self.frames.pop() else { return Ok(()) };
         let value = match frame.open {
-            Open::Seq(items) => Value::Seq(items),
-            Open::Map { entries, .. } => Value::Map(entries),
+            OpenNode::Seq(items) => Value::Seq(items),
+            OpenNode::Map { entries, .. } => Value::Map(entries),
         };
         self.complete(Node { value, span: Span::between(frame.start, end) }, frame.anchor)
     }
 
-    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Stop> {
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), StopReading> {
         let Some((node, weight)) = self.anchors.get(&anchor) else {
             self.problems.error(span, "this alias stands inside the value that it names");
-            return Err(Stop);
+            return Err(StopReading);
         };
         let (value, weight) = (node.value.clone(), *weight);
         self.charge(weight, span)?;
@@ -229,9 +231,9 @@ impl<'p> Builder<'p> {
     }
 
     /// Puts a finished node where it belongs: under its key, into its list, or at the root.
-    fn complete(&mut self, node: Node, anchor: usize) -> Result<(), Stop> {
+    fn complete(&mut self, node: Node, anchor: usize) -> Result<(), StopReading> {
         if anchor > 0 {
-            let weight = Weight::of(&node);
+            let weight = NodeWeight::of(&node);
             self.anchors.insert(anchor, (node.clone(), weight));
         }
         if self.expects_key() {
@@ -239,8 +241,8 @@ impl<'p> Builder<'p> {
         }
         match self.frames.last_mut().map(|frame| &mut frame.open) {
             None => self.root = Some(node),
-            Some(Open::Seq(items)) => items.push(node),
-            Some(Open::Map { entries, expect, .. }) => {
+            Some(OpenNode::Seq(items)) => items.push(node),
+            Some(OpenNode::Map { entries, expect, .. }) => {
                 if let Expect::Value(key) = std::mem::replace(expect, Expect::Key) {
                     entries.push((key, node));
                 }
@@ -249,20 +251,20 @@ impl<'p> Builder<'p> {
         Ok(())
     }
 
-    fn node_as_key(&mut self, node: Node) -> Result<(), Stop> {
+    fn node_as_key(&mut self, node: Node) -> Result<(), StopReading> {
         if let Value::Scalar { text, .. } = node.value {
             return self.key(text, true, node.span);
         }
         let message = format!("a key must be a text, found {}", node.found());
         self.problems.error(node.span, message).hint("put it in quotes if it is meant as a text");
-        if let Some(Frame { open: Open::Map { expect, .. }, .. }) = self.frames.last_mut() {
+        if let Some(Frame { open: OpenNode::Map { expect, .. }, .. }) = self.frames.last_mut() {
             *expect = Expect::Ignored;
         }
         Ok(())
     }
 
     /// Counts what is about to be added against the bounds.
-    fn charge(&mut self, weight: Weight, span: Span) -> Result<(), Stop> {
+    fn charge(&mut self, weight: NodeWeight, span: Span) -> Result<(), StopReading> {
         self.nodes += weight.nodes;
         self.text += weight.text;
         let message = if self.frames.len() + weight.height > MAX_DEPTH {
@@ -275,17 +277,17 @@ impl<'p> Builder<'p> {
             return Ok(());
         };
         self.problems.error(span, message);
-        Err(Stop)
+        Err(StopReading)
     }
 
-    fn invalid(&mut self, error: &ScanError) -> Stop {
+    fn invalid(&mut self, error: &ScanError) -> StopReading {
         let span = Span::between(*error.marker(), *error.marker());
         let above = self.problems.source().line(span.line.saturating_sub(1));
         let problem = self.problems.error(span, format!("this is not YAML: {}", error.info()));
         if let Some(hint) = hint_for(error.info(), &above) {
             problem.hint(hint);
         }
-        Stop
+        StopReading
     }
 }
 

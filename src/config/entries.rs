@@ -11,7 +11,7 @@ const SIZE_LIMIT: usize = 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Entries {
     /// As they were written, in order.
-    all: Vec<Entry>,
+    all: Vec<ListedEntry>,
     /// Whole values, `@domain`, `@*.domain` and `.domain`, by their text.
     exact: HashMap<String, usize>,
     /// Patterns and expressions.
@@ -20,7 +20,7 @@ pub struct Entries {
 
 /// One entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct ListedEntry {
     /// What is compared, lower-case but for an expression.
     pub text: String,
     /// What stands beside it: a folder, a name.
@@ -64,17 +64,17 @@ impl Entries {
                 lower
             }
         };
-        self.all.push(Entry { text, value });
+        self.all.push(ListedEntry { text, value });
         Ok(())
     }
 
     /// The entries, in the order in which they were written.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Entry> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &ListedEntry> {
         self.all.iter()
     }
 
     /// The entry that a value is, lower-case: as a whole, by its domain or one above it, or by a pattern.
-    pub fn find(&self, value: &str) -> Option<&Entry> {
+    pub fn find(&self, value: &str) -> Option<&ListedEntry> {
         let exact = keys(value).into_iter().find_map(|key| self.exact.get(&key));
         let number = exact.copied().or_else(|| self.by_pattern(value))?;
         self.all.get(number)
@@ -85,7 +85,7 @@ impl Entries {
     }
 
     /// The entry that stands somewhere in a text. `holds` compares a text with a literal one.
-    pub fn find_within(&self, text: &str, holds: impl Fn(&str) -> bool) -> Option<&Entry> {
+    pub fn find_within(&self, text: &str, holds: impl Fn(&str) -> bool) -> Option<&ListedEntry> {
         let patterns: HashSet<usize> = self.patterns.iter().map(|(_, number)| *number).collect();
         let is_literal = |number: &usize| !patterns.contains(number);
         let literal = (0..self.all.len()).filter(is_literal).find(|number| holds(&self.all[*number].text));

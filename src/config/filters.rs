@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::slice;
 use std::sync::Arc;
 
-use super::lists::{self, List};
-use super::parameters::{self, Head};
-use super::problem::{Given, Problems, Source};
+use super::lists::{self, ConfigList};
+use super::parameters::{self, FilterHead};
+use super::problem::{GivenParameter, Problems, SourceFile};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Document, Node, Value};
 use super::{library, load};
@@ -54,7 +54,7 @@ pub enum FilterSource {
     /// A YAML rule file, or the `rules:` of the config itself.
     Yaml(RuleFile),
     /// A script.
-    Lua(Script),
+    Lua(LuaFilter),
 }
 
 /// A rule file with its parameters put in and its includes read ([`Value::File`]).
@@ -65,22 +65,22 @@ pub struct RuleFile {
     /// The same as it was written, before parameters were put in.
     pub written: Document,
     /// The lists it defines.
-    pub lists: Vec<List>,
+    pub lists: Vec<ConfigList>,
     /// The parameters that whoever included it set.
-    pub given: Vec<Given>,
+    pub given: Vec<GivenParameter>,
     /// Where its relative paths begin.
     pub base: Base,
 }
 
 /// A filter written in Lua.
 #[derive(Clone, Debug)]
-pub struct Script {
+pub struct LuaFilter {
     /// The file.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// The values of its parameters: the global table `param`.
     pub param: Vec<(String, Node)>,
     /// The lists it defines.
-    pub lists: Vec<List>,
+    pub lists: Vec<ConfigList>,
     /// Where its relative paths begin.
     pub base: Base,
 }
@@ -107,7 +107,7 @@ fn included_in<'n>(node: &'n Node, found: &mut Vec<&'n FilterSource>) {
 
 impl FilterSource {
     /// The file.
-    pub fn source(&self) -> &Arc<Source> {
+    pub fn source(&self) -> &Arc<SourceFile> {
         match self {
             Self::Yaml(file) => &file.document.source,
             Self::Lua(script) => &script.source,
@@ -123,9 +123,9 @@ impl FilterSource {
         found
     }
 
-    fn nothing(source: &Arc<Source>, base: &Base) -> Self {
+    fn nothing(source: &Arc<SourceFile>, base: &Base) -> Self {
         let span = super::yaml::Span::START;
-        let rules = super::yaml::Key { text: "rules".to_owned(), span };
+        let rules = super::yaml::YamlKey { text: "rules".to_owned(), span };
         let root = Node { value: Value::Map(vec![(rules, Node { value: Value::Seq(Vec::new()), span })]), span };
         Self::Yaml(RuleFile::plain(Document { source: Arc::clone(source), root }, base))
     }
@@ -227,7 +227,7 @@ impl FilterFiles {
                 report_unknown(node, name, suffix.is_some(), problems);
                 return None;
             };
-            let source = Arc::new(Source::new(Path::new("filters").join(shipped.file), shipped.text));
+            let source = Arc::new(SourceFile::new(Path::new("filters").join(shipped.file), shipped.text));
             return self.built(node, with, &source, Path::new(shipped.file), base, problems);
         }
         let path = reader::path(node, base, problems)?;
@@ -270,7 +270,7 @@ impl FilterFiles {
         &mut self,
         node: &Node,
         with: Option<&Node>,
-        source: &Arc<Source>,
+        source: &Arc<SourceFile>,
         path: &Path,
         base: &Base,
         problems: &mut Problems,
@@ -283,7 +283,7 @@ impl FilterFiles {
         let built = match path.extension().is_some_and(|suffix| suffix == "lua") {
             true if self.is_outermost_trial() => {
                 let source = Arc::clone(source);
-                Some(FilterSource::Lua(Script { source, param: Vec::new(), lists: Vec::new(), base: base.clone() }))
+                Some(FilterSource::Lua(LuaFilter { source, param: Vec::new(), lists: Vec::new(), base: base.clone() }))
             }
             true => script(node, with, source, base, problems).map(FilterSource::Lua),
             false => self.rule_file(node, with, source, base, problems),
@@ -297,7 +297,7 @@ impl FilterFiles {
         &mut self,
         node: &Node,
         with: Option<&Node>,
-        source: &Arc<Source>,
+        source: &Arc<SourceFile>,
         base: &Base,
         problems: &mut Problems,
     ) -> Option<FilterSource> {
@@ -306,7 +306,7 @@ impl FilterFiles {
             problems.merge(own);
             return None;
         };
-        let head = Head::read(&document.root, &mut own);
+        let head = FilterHead::read(&document.root, &mut own);
         if self.is_outermost_trial() && head.needs_values() {
             problems.merge(own);
             return Some(FilterSource::Yaml(RuleFile::plain(document, base)));
@@ -332,7 +332,7 @@ impl FilterFiles {
     pub(super) fn finish(
         &mut self,
         document: &mut Document,
-        values: &parameters::Values,
+        values: &parameters::ParameterValues,
         base: &Base,
         problems: &mut Problems,
     ) -> RuleFile {
@@ -353,7 +353,14 @@ impl FilterFiles {
     }
 
     /// Puts each included file in the place of its name.
-    fn include(&mut self, node: &mut Node, source: &Arc<Source>, base: &Base, shown: &Path, problems: &mut Problems) {
+    fn include(
+        &mut self,
+        node: &mut Node,
+        source: &Arc<SourceFile>,
+        base: &Base,
+        shown: &Path,
+        problems: &mut Problems,
+    ) {
         match &mut node.value {
             Value::Seq(items) => items.iter_mut().for_each(|item| self.include(item, source, base, shown, problems)),
             Value::Map(entries) => {
@@ -398,7 +405,7 @@ impl FilterFiles {
 /// The `rules`, `lists` of one rule file, with these values for its parameters: for the tests it carries.
 pub fn with_parameters(document: &Document, with: Option<&Node>, base: &Base, problems: &mut Problems) -> RuleFile {
     let mut document = document.clone();
-    let head = Head::read(&document.root, problems);
+    let head = FilterHead::read(&document.root, problems);
     let place = Node { value: Value::Null, span: with.map_or(super::yaml::Span::START, |with| with.span) };
     let values = head.bind(with, &place, problems);
     let mut file = FilterFiles::new(&document.source.name.clone(), base).finish(&mut document, &values, base, problems);
@@ -407,7 +414,7 @@ pub fn with_parameters(document: &Document, with: Option<&Node>, base: &Base, pr
 }
 
 /// A script with these values for its parameters.
-pub fn script_with(written: &Script, with: Option<&Node>, problems: &mut Problems) -> Option<Script> {
+pub fn script_with(written: &LuaFilter, with: Option<&Node>, problems: &mut Problems) -> Option<LuaFilter> {
     let place = Node { value: Value::Null, span: with.map_or(super::yaml::Span::START, |with| with.span) };
     script(&place, with, &written.source, &written.base, problems)
 }
@@ -415,13 +422,13 @@ pub fn script_with(written: &Script, with: Option<&Node>, problems: &mut Problem
 fn script(
     node: &Node,
     with: Option<&Node>,
-    source: &Arc<Source>,
+    source: &Arc<SourceFile>,
     base: &Base,
     problems: &mut Problems,
-) -> Option<Script> {
+) -> Option<LuaFilter> {
     let mut own = Problems::new(source);
     let document = document_of_head(source, &mut own);
-    let head = document.as_ref().map(|document| Head::read(&document.root, &mut own)).unwrap_or_default();
+    let head = document.as_ref().map(|document| FilterHead::read(&document.root, &mut own)).unwrap_or_default();
     let param = head.bind(with, node, problems);
     let mut lists = Vec::new();
     if let Some(document) = &document {
@@ -432,21 +439,21 @@ fn script(
         }
     }
     problems.merge(own);
-    Some(Script { source: Arc::clone(source), param, lists, base: base.clone() })
+    Some(LuaFilter { source: Arc::clone(source), param, lists, base: base.clone() })
 }
 
 /// The head of a script.
-pub fn head_of_script(source: &Arc<Source>, problems: &mut Problems) -> Head {
+pub fn head_of_script(source: &Arc<SourceFile>, problems: &mut Problems) -> FilterHead {
     let document = document_of_head(source, problems);
-    document.map(|document| Head::read(&document.root, problems)).unwrap_or_default()
+    document.map(|document| FilterHead::read(&document.root, problems)).unwrap_or_default()
 }
 
 /// The head of a script: its first comment, when that begins with `--[[` and holds `about:`.
-fn document_of_head(source: &Arc<Source>, problems: &mut Problems) -> Option<Document> {
+fn document_of_head(source: &Arc<SourceFile>, problems: &mut Problems) -> Option<Document> {
     let comment = source.text.strip_prefix("--[[").and_then(|rest| rest.split_once("]]")).map(|(inside, _)| inside);
     let comment = comment.filter(|comment| comment.trim_start().starts_with("about:"))?;
     // The comment is the beginning of the file, so the lines of its problems are those of the file.
-    let inner = Arc::new(Source::new(source.name.clone(), comment));
+    let inner = Arc::new(SourceFile::new(source.name.clone(), comment));
     let mut own = Problems::new(&inner);
     let document = Document::parse(&inner, &mut own);
     problems.merge(own);
@@ -454,8 +461,8 @@ fn document_of_head(source: &Arc<Source>, problems: &mut Problems) -> Option<Doc
 }
 
 /// The head of a rule file.
-pub fn head_of(document: &Document, problems: &mut Problems) -> Head {
-    Head::read(&document.root, problems)
+pub fn head_of(document: &Document, problems: &mut Problems) -> FilterHead {
+    FilterHead::read(&document.root, problems)
 }
 
 fn report_unknown(node: &Node, name: &str, has_suffix: bool, problems: &mut Problems) {

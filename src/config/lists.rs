@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::address_books::{self, Format};
 use super::entries::Entries;
-use super::problem::{Problems, Source};
+use super::problem::{Problems, SourceFile};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Node, Span, Value};
 use crate::clean;
@@ -60,11 +60,11 @@ const EVERY: Duration = Duration::from_secs(3600);
 
 /// A named list.
 #[derive(Clone, Debug)]
-pub struct List {
+pub struct ConfigList {
     /// Its name.
     pub name: String,
     /// The file in which it is defined.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// Where in it.
     pub at: Span,
     /// What is in it.
@@ -77,25 +77,25 @@ pub enum ListKind {
     /// In the rule file.
     Inline(Arc<Entries>),
     /// In a file, with what it held when the rules were read.
-    File(Arc<Origin>, Arc<Entries>),
+    File(Arc<EntriesOrigin>, Arc<Entries>),
     /// A program tells them.
-    Command(Arc<Origin>),
+    Command(Arc<EntriesOrigin>),
     /// In the state; each entry counts so long.
     Database(Option<Duration>),
 }
 
 /// Where entries are read that can change, and how.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Origin {
+pub struct EntriesOrigin {
     /// A file or a program.
-    pub from: From,
+    pub from: ListSource,
     /// What it looks like.
     pub format: Format,
 }
 
 /// A file or a program.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum From {
+pub enum ListSource {
     /// Read again when it changed.
     File(PathBuf),
     /// Asked again after so long.
@@ -104,7 +104,7 @@ pub enum From {
 
 /// Reads the section `lists` of a config or rule file. A list whose entries are wrong is there all the same, as one that
 /// rules may use in any way, so that they are not blamed too.
-pub(super) fn read(node: &Node, source: &Arc<Source>, base: &Base, problems: &mut Problems) -> Vec<List> {
+pub(super) fn read(node: &Node, source: &Arc<SourceFile>, base: &Base, problems: &mut Problems) -> Vec<ConfigList> {
     let Value::Map(entries) = &node.value else {
         if !matches!(node.value, Value::Null) {
             reader::mismatch(node, "a mapping of lists", problems)
@@ -114,7 +114,7 @@ pub(super) fn read(node: &Node, source: &Arc<Source>, base: &Base, problems: &mu
     };
     let read = entries.iter().map(|(key, node)| {
         let kind = kind(node, base, problems).unwrap_or(ListKind::Database(None));
-        List { name: key.text.clone(), source: Arc::clone(source), at: key.span, kind }
+        ConfigList { name: key.text.clone(), source: Arc::clone(source), at: key.span, kind }
     });
     read.collect()
 }
@@ -143,7 +143,10 @@ fn kind(node: &Node, base: &Base, problems: &mut Problems) -> Option<ListKind> {
                 return None;
             }
             let run = reader::texts(command, "a program and its arguments", map.problems())?;
-            Some(ListKind::Command(Arc::new(Origin { from: From::Command(run, every.unwrap_or(EVERY)), format })))
+            Some(ListKind::Command(Arc::new(EntriesOrigin {
+                from: ListSource::Command(run, every.unwrap_or(EVERY)),
+                format,
+            })))
         }
         (None, None, None, Some(true)) => Some(ListKind::Database(keep_for)),
         _ => {
@@ -160,7 +163,7 @@ fn inline(node: &Node, problems: &mut Problems) -> Option<ListKind> {
     let written: Vec<(Span, String, Option<String>)> = match &node.value {
         Value::Seq(items) if items.is_empty() => Vec::new(),
         Value::Map(pairs) => {
-            let pair = |(key, value): &(super::yaml::Key, Node)| {
+            let pair = |(key, value): &(super::yaml::YamlKey, Node)| {
                 let value = reader::text(value, "the value of an entry", problems)?;
                 Some((key.span, key.text.clone(), Some(value.to_owned())))
             };
@@ -185,7 +188,7 @@ fn from_file(node: &Node, format: Format, base: &Base, problems: &mut Problems) 
     let name = clean::line(path.as_os_str().as_encoded_bytes());
     match read_file(&path, &format) {
         Ok(entries) => {
-            let origin = Origin { from: From::File(path), format };
+            let origin = EntriesOrigin { from: ListSource::File(path), format };
             Some(ListKind::File(Arc::new(origin), Arc::new(entries)))
         }
         Err(error) => {

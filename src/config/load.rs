@@ -17,12 +17,12 @@ use super::maintenance::{self, Maintenance};
 use super::oauth;
 use super::outside;
 use super::places;
-use super::problem::{Problem, Problems, Severity, Source};
+use super::problem::{Problem, Problems, Severity, SourceFile};
 use super::provided;
-use super::reader::{self, Base, MapReader, Named, Shape, TEXTS, Takes};
+use super::reader::{self, Base, MapReader, NamedKind, Shape, TEXTS, Takes};
 use super::relays;
 use super::settings::Settings;
-use super::yaml::{Document, Key, MAX_BYTES, Node, Span, Value};
+use super::yaml::{Document, MAX_BYTES, Node, Span, Value, YamlKey};
 use super::{Account, Config, FilterSource, MailRoot, ORIGINALS, Relay};
 use crate::charsets::Charset;
 
@@ -149,10 +149,10 @@ impl Config {
 
     /// The same for a config that is to stand at `path` and does not yet.
     pub fn examine_text(path: &Path, text: &str) -> Examined {
-        Self::examine_source(path, &Arc::new(Source::new(path, text)), None)
+        Self::examine_source(path, &Arc::new(SourceFile::new(path, text)), None)
     }
 
-    fn examine_source(path: &Path, source: &Arc<Source>, metadata: Option<&Metadata>) -> Examined {
+    fn examine_source(path: &Path, source: &Arc<SourceFile>, metadata: Option<&Metadata>) -> Examined {
         let mut problems = Problems::new(source);
         let Some(document) = Document::parse(source, &mut problems) else {
             let state = state_in(source, path);
@@ -170,7 +170,7 @@ impl Config {
 
 /// Where the state most likely is, by a config that is no YAML just now: somebody may ask what the mailsluice does that runs with
 /// the one before.
-fn state_in(source: &Arc<Source>, path: &Path) -> Option<PathBuf> {
+fn state_in(source: &Arc<SourceFile>, path: &Path) -> Option<PathBuf> {
     let mut problems = Problems::new(source);
     if places::is_system(path) {
         return places::of_user(&mut problems).map(|(_, state)| state);
@@ -178,7 +178,7 @@ fn state_in(source: &Arc<Source>, path: &Path) -> Option<PathBuf> {
     let Some(line) = source.text.lines().find(|line| line.starts_with("state:")) else {
         return places::default_state(&mut problems);
     };
-    let line = Arc::new(Source::new(path, line));
+    let line = Arc::new(SourceFile::new(path, line));
     let document = Document::parse(&line, &mut problems)?;
     reader::path(document.root.get("state")?, &Base::of_file(path).ok()?, &mut problems)
 }
@@ -280,8 +280,8 @@ fn files_of(accounts: &[Account], relays: &[Relay], settings: &Settings) -> Vec<
     found.extend(relays.iter().flat_map(Relay::files));
     found.extend(settings.lists.iter().filter_map(|list| match &list.kind {
         lists::ListKind::File(origin, _) => match &origin.from {
-            lists::From::File(path) => Some(path.clone()),
-            lists::From::Command(..) => None,
+            lists::ListSource::File(path) => Some(path.clone()),
+            lists::ListSource::Command(..) => None,
         },
         _ => None,
     }));
@@ -368,7 +368,7 @@ fn relay_names(document: &Document) -> Vec<String> {
 /// The one called `default`, the only one, that of an account, or the first that an account brings along.
 fn has_default_relay(document: &Document) -> bool {
     let relays = names(document, "relays");
-    let is_of_account = |(_, section): &(Key, Node)| section.get("relay").is_some();
+    let is_of_account = |(_, section): &(YamlKey, Node)| section.get("relay").is_some();
     relays.len() == 1
         || !provided::relay_names(document).is_empty()
         || relays.iter().any(|name| name == "default")
@@ -378,7 +378,7 @@ fn has_default_relay(document: &Document) -> bool {
 fn check_relays_of_accounts(document: &Document, problems: &mut Problems) {
     let (known, lmtp) = (relay_names(document), lmtp_relays(document));
     for node in entries(document, "accounts").iter().filter_map(|(_, section)| section.get("relay")) {
-        reader::check_named(node, Named::RELAY, &known, problems);
+        reader::check_named(node, NamedKind::RELAY, &known, problems);
         relays::check_is_no_lmtp(node, &lmtp, problems);
     }
 }
@@ -393,7 +393,7 @@ fn names(document: &Document, section: &str) -> Vec<String> {
 }
 
 /// The entries of a section; none when it is missing or something else.
-fn entries<'d>(document: &'d Document, section: &str) -> &'d [(Key, Node)] {
+fn entries<'d>(document: &'d Document, section: &str) -> &'d [(YamlKey, Node)] {
     match document.root.get(section).map(|node| &node.value) {
         Some(Value::Map(entries)) => entries,
         _ => &[],
@@ -456,7 +456,7 @@ impl ReadError {
 }
 
 /// Reads a text file of at most [`MAX_BYTES`]; in messages it is called `shown`.
-pub(super) fn read_source(path: &Path, shown: PathBuf) -> Result<(Arc<Source>, Metadata), ReadError> {
+pub(super) fn read_source(path: &Path, shown: PathBuf) -> Result<(Arc<SourceFile>, Metadata), ReadError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     let mut bytes = Vec::new();
@@ -469,7 +469,7 @@ pub(super) fn read_source(path: &Path, shown: PathBuf) -> Result<(Arc<Source>, M
         ReadError::NotText { line: 1 + good.iter().filter(|byte| **byte == b'\n').count() }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    Ok((Arc::new(Source::new(shown, text)), metadata))
+    Ok((Arc::new(SourceFile::new(shown, text)), metadata))
 }
 
 fn unreadable(path: &Path, error: &ReadError) -> Problem {
@@ -479,7 +479,7 @@ fn unreadable(path: &Path, error: &ReadError) -> Problem {
     } else {
         (format!("the config cannot be read: {error}"), places::who_may_read(path))
     };
-    let source = Arc::new(Source::new(path, ""));
+    let source = Arc::new(SourceFile::new(path, ""));
     Problem { severity: Severity::Error, source, span: None, message, hint, given: None }
 }
 
@@ -589,7 +589,7 @@ mod tests {
         let cut = places.iter().map(|at| whole[..*at].to_owned());
         let left_out = places.iter().map(|at| format!("{}{}", &whole[..*at], &whole[at + 1..]));
         for text in cut.chain(left_out) {
-            let source = Arc::new(Source::new("config.yaml", text));
+            let source = Arc::new(SourceFile::new("config.yaml", text));
             let mut problems = Problems::new(&source);
             let document = Document::parse(&source, &mut problems);
             let config = document.and_then(|document| {

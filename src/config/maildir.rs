@@ -7,7 +7,7 @@ use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, Takes};
 use super::template::{self, FolderName};
 use super::wildcard;
-use super::yaml::{Key, Node, Value};
+use super::yaml::{Node, Value, YamlKey};
 
 /// The long form.
 pub(super) static SHAPE: Shape = Shape {
@@ -120,7 +120,7 @@ pub(super) fn read(node: &Node, base: &Base, problems: &mut Problems) -> Option<
     Some(MailRoot { path: path?, layout, encoding, roles, roots, modes })
 }
 
-fn entries<'n>(node: &'n Node, expected: &str, problems: &mut Problems) -> Option<&'n [(Key, Node)]> {
+fn entries<'n>(node: &'n Node, expected: &str, problems: &mut Problems) -> Option<&'n [(YamlKey, Node)]> {
     match &node.value {
         Value::Map(entries) => Some(entries),
         _ => {
@@ -225,11 +225,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::problem::Source;
+    use crate::config::problem::SourceFile;
     use crate::config::yaml::Document;
 
     fn read_text(text: &str) -> (Option<MailRoot>, Vec<String>) {
-        let source = Arc::new(Source::new("t.yaml", text));
+        let source = Arc::new(SourceFile::new("t.yaml", text));
         let mut problems = Problems::new(&source);
         let document = Document::parse(&source, &mut problems).unwrap();
         let root = read(&document.root, &Base::new("/", None), &mut problems);

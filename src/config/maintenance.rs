@@ -8,7 +8,7 @@ use super::FilterSource;
 use super::filters::FilterFiles;
 use super::problem::Problems;
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
-use super::yaml::{Document, Key, Node, Span, Value};
+use super::yaml::{Document, Node, Span, Value, YamlKey};
 use crate::clean;
 
 const STEPS: Takes = Takes::Some(&Takes::Either(&[
@@ -136,7 +136,7 @@ fn every(node: &Node, problems: &mut Problems) -> Option<Duration> {
 /// The rule of an item as a rule file of its own.
 fn rule_of(item: &Node, name: &str, document: &Document) -> Document {
     let span = item.span;
-    let key = |text: &str| Key { text: text.to_owned(), span };
+    let key = |text: &str| YamlKey { text: text.to_owned(), span };
     let mut entries = match &item.value {
         Value::Map(entries) => entries.clone(),
         _ => Vec::new(),

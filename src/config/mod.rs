@@ -47,7 +47,7 @@ mod trust;
 
 pub use self::accounts::is_account_name;
 pub use self::auth::{Mechanism, Needs};
-pub use self::filters::{FilterSource, RuleFile, Script};
+pub use self::filters::{FilterSource, LuaFilter, RuleFile};
 pub use self::limits::Limits;
 pub use self::load::Examined;
 pub use self::maildir::{Encoding, Layout, MailRoot};
@@ -64,7 +64,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use self::lists::List;
+use self::lists::ConfigList;
 use self::outside::Reference;
 use self::reader::Shape;
 use self::secret::Password;
@@ -165,7 +165,7 @@ pub struct Account {
     /// IMAP: whether Gmail's labels are taken for keywords.
     pub labels: bool,
     /// IMAP: which folders. POP3 has only INBOX.
-    pub folders: Folders,
+    pub folders: FetchedFolders,
     /// IMAP: patterns of folders to leave out, even when `folders` names them.
     pub except: Vec<String>,
     /// Where `keep` files; may use `${folder}` and `${account}`.
@@ -179,9 +179,9 @@ pub struct Account {
     /// The time between two passes of `mailsluice run`.
     pub poll: Duration,
     /// IMAP: of which folders news is waited for between them.
-    pub push: Push,
+    pub push: PushFolders,
     /// POP3: how messages are told apart when the server has no UIDL.
-    pub identity: Identity,
+    pub identity: Pop3Identity,
     /// POP3: whether to log in by APOP; where nothing is said, if nothing else hides the password.
     pub apop: Option<bool>,
     /// The relay that carries what rules tell about its mail, unless they name one.
@@ -269,7 +269,7 @@ pub enum Tls {
 
 /// Which folders of an IMAP account are fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Folders {
+pub enum FetchedFolders {
     /// Every folder that can be selected.
     All,
     /// Names and patterns (`*` any text, `%` any text without the separator), matched at each run.
@@ -278,7 +278,7 @@ pub enum Folders {
 
 /// The folders whose news `mailsluice run` has from the server at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Push {
+pub enum PushFolders {
     /// All that are fetched.
     All,
     /// None: the clock alone decides.
@@ -287,7 +287,7 @@ pub enum Push {
     Patterns(Vec<String>),
 }
 
-impl Push {
+impl PushFolders {
     /// Which of the folders that are fetched, the most important first.
     pub fn of(&self, folders: &[String]) -> Vec<String> {
         let inbox = |folder: &&String| folder.as_str() != inbox::INBOX;
@@ -319,19 +319,19 @@ pub enum First {
     /// Remember it as seen and fetch nothing.
     New,
     /// Fetch what arrived after this moment, remember the rest as seen.
-    Since(When),
+    Since(PointInTime),
 }
 
 /// A moment given as a date or as an age.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub enum PointInTime {
     /// Midnight, local time, of a date.
     Date(Timestamp),
     /// So long before now.
     Ago(Duration),
 }
 
-impl When {
+impl PointInTime {
     /// The moment, seen from `now`.
     pub fn at(self, now: Timestamp) -> Timestamp {
         match self {
@@ -345,7 +345,7 @@ impl When {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Select {
     /// Only mail that arrived after this.
-    pub since: Option<When>,
+    pub since: Option<PointInTime>,
     /// Only messages up to this many bytes on the server.
     pub max_size: Option<u64>,
     /// IMAP SEARCH text, for example `UNSEEN FROM "boss"` (RFC 3501 6.4.4).
@@ -371,7 +371,7 @@ pub enum Retention {
 
 /// How POP3 messages are told apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Identity {
+pub enum Pop3Identity {
     /// By the server's UIDL; the default. A server without it is an error that says so.
     #[default]
     Uidl,

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::clients::Clients;
 use super::problem::Problems;
-use super::providers::{self, Provider, TENANT};
+use super::providers::{self, Issuer, TENANT};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret::{self, Password};
 use super::server::is_loopback;
@@ -108,7 +108,7 @@ pub struct SignIn {
     /// The login name.
     pub user: String,
     /// The provider, where it is one of those that are known.
-    pub provider: Option<&'static Provider>,
+    pub provider: Option<&'static Issuer>,
     /// Where it is asked.
     pub endpoints: Endpoints,
     /// What is asked for, separated by spaces.
@@ -196,12 +196,12 @@ pub fn read_private(path: &Path) -> std::io::Result<Zeroizing<String>> {
 /// The value of `oauth2`. Name, user, folder and a client of `clients.yaml` are added later.
 pub(super) fn read(node: &Node, base: &Base, problems: &mut Problems) -> Option<SignIn> {
     let Value::Map(_) = &node.value else {
-        let words: Vec<(&str, &'static Provider)> = providers::PROVIDERS.iter().map(|one| (one.name, one)).collect();
+        let words: Vec<(&str, &'static Issuer)> = providers::PROVIDERS.iter().map(|one| (one.name, one)).collect();
         let provider = reader::choice(node, &words, problems)?;
         return Some(of_provider(provider, TENANT));
     };
     let mut map = MapReader::new(node, &SHAPE, problems);
-    let words: Vec<(&str, &'static Provider)> = providers::PROVIDERS.iter().map(|one| (one.name, one)).collect();
+    let words: Vec<(&str, &'static Issuer)> = providers::PROVIDERS.iter().map(|one| (one.name, one)).collect();
     let provider = map.read("provider", |n, p| reader::choice(n, &words, p));
     let tenant = map.read("tenant", read_tenant);
     let has_tenants = match provider {
@@ -262,7 +262,7 @@ pub(super) fn read(node: &Node, base: &Base, problems: &mut Problems) -> Option<
     Some(it)
 }
 
-fn of_provider(provider: &'static Provider, tenant: &str) -> SignIn {
+fn of_provider(provider: &'static Issuer, tenant: &str) -> SignIn {
     let filled = |address: &str| address.replace("{tenant}", tenant);
     let endpoints = Endpoints {
         authorize: filled(provider.authorize),
@@ -289,7 +289,7 @@ fn of_none(endpoints: Endpoints) -> SignIn {
 }
 
 /// `flow` and what belongs to it. `None` after a report.
-fn read_flow(map: &mut MapReader<'_, '_>, provider: Option<&'static Provider>, base: &Base) -> Option<Flow> {
+fn read_flow(map: &mut MapReader<'_, '_>, provider: Option<&'static Issuer>, base: &Base) -> Option<Flow> {
     let is_app = map.read("flow", |n, p| reader::choice(n, &[("code", false), ("app", true)], p)).unwrap_or(false);
     let key_file = map.read("key_file", |n, p| reader::path(n, base, p));
     let key_at = map.key_span("key_file");
@@ -401,11 +401,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::problem::Source;
+    use crate::config::problem::SourceFile;
     use crate::config::yaml::Document;
 
     fn sign_in(yaml: &str) -> Result<SignIn, String> {
-        let source = Arc::new(Source::new("t", yaml));
+        let source = Arc::new(SourceFile::new("t", yaml));
         let mut problems = Problems::new(&source);
         let root = Document::parse(&source, &mut problems).unwrap().root;
         let read = read(&root, &Base::new("/etc", None), &mut problems);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::filters::FilterSource;
-use super::problem::Source;
+use super::problem::SourceFile;
 use super::yaml::{Document, Node, Span, Value};
 
 /// The keys whose value is a program with its arguments, or a section with such a key.
@@ -16,7 +16,7 @@ const FREE: [&str; 5] = ["tests", "header", "addheader", "setheader", "address"]
 #[derive(Clone, Debug)]
 pub struct Reference {
     /// The file.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// The place.
     pub span: Span,
     /// The name: of a program, a path or a word that is looked up.
@@ -46,7 +46,7 @@ pub fn maildir(document: &Document) -> Option<Reference> {
     Some(Reference { source: Arc::clone(&document.source), span: node.span, name })
 }
 
-fn look(node: &Node, source: &Arc<Source>, found: &mut Vec<Reference>) {
+fn look(node: &Node, source: &Arc<SourceFile>, found: &mut Vec<Reference>) {
     match &node.value {
         Value::Map(entries) => {
             for (key, node) in entries.iter().filter(|(key, _)| !FREE.contains(&key.text.as_str())) {
@@ -62,7 +62,7 @@ fn look(node: &Node, source: &Arc<Source>, found: &mut Vec<Reference>) {
     }
 }
 
-fn program(node: &Node, may_be_alone: bool, source: &Arc<Source>) -> Option<Reference> {
+fn program(node: &Node, may_be_alone: bool, source: &Arc<SourceFile>) -> Option<Reference> {
     let node = match &node.value {
         Value::Seq(items) => items.first()?,
         _ if may_be_alone => node,

@@ -1,7 +1,7 @@
 //! What a filter says of itself: a line about it, and parameters that whoever includes it may set.
 
 use super::RuleFile;
-use super::problem::{Given, Problems, Source};
+use super::problem::{GivenParameter, Problems, SourceFile};
 use super::reader::{self, MapReader, Shape, Takes};
 use super::yaml::{Node, Span, Value};
 use crate::clean;
@@ -22,16 +22,16 @@ pub static SHAPE: Shape = Shape {
 
 /// The head of a filter.
 #[derive(Clone, Debug, Default)]
-pub struct Head {
+pub struct FilterHead {
     /// What it does, in one line; empty when it does not say.
     pub about: String,
     /// Its parameters, in the order it names them.
-    pub parameters: Vec<Parameter>,
+    pub parameters: Vec<FilterParameter>,
 }
 
 /// A parameter of a filter.
 #[derive(Clone, Debug)]
-pub struct Parameter {
+pub struct FilterParameter {
     /// Its name: `${name}` in the filter stands for its value.
     pub name: String,
     /// One line about it; may be empty.
@@ -41,9 +41,9 @@ pub struct Parameter {
 }
 
 /// The values of parameters, by name.
-pub(super) type Values = Vec<(String, Node)>;
+pub(super) type ParameterValues = Vec<(String, Node)>;
 
-impl Head {
+impl FilterHead {
     /// Reads `about` and `parameters`.
     pub(super) fn read(root: &Node, problems: &mut Problems) -> Self {
         let about = root.get("about").and_then(Node::as_text).unwrap_or_default().to_owned();
@@ -64,13 +64,13 @@ impl Head {
     }
 
     /// Whether one that must be set was not.
-    pub(super) fn lacks_values(&self, values: &Values) -> bool {
+    pub(super) fn lacks_values(&self, values: &ParameterValues) -> bool {
         let is_missing = |name: &str| values.iter().any(|(n, node)| n == name && matches!(node.value, Value::Null));
         self.parameters.iter().any(|parameter| parameter.default.is_none() && is_missing(&parameter.name))
     }
 
     /// The values for one inclusion: from `with`, else the defaults. Reports what is unknown or missing.
-    pub(super) fn bind(&self, with: Option<&Node>, place: &Node, problems: &mut Problems) -> Values {
+    pub(super) fn bind(&self, with: Option<&Node>, place: &Node, problems: &mut Problems) -> ParameterValues {
         let given = match with.map(|with| (with, &with.value)) {
             Some((_, Value::Map(entries))) => entries.as_slice(),
             Some((node, _)) => {
@@ -88,7 +88,7 @@ impl Head {
                 None => problem.hint(format!("it has: {}", names.collect::<Vec<_>>().join(", "))),
             };
         }
-        let mut values = Values::new();
+        let mut values = ParameterValues::new();
         for parameter in &self.parameters {
             let value = given.iter().find(|(key, _)| key.text == parameter.name).map(|(_, node)| node);
             // A default may use the parameters above it.
@@ -110,20 +110,20 @@ impl Head {
     }
 }
 
-fn parameter(name: &str, node: &Node, problems: &mut Problems) -> Parameter {
+fn parameter(name: &str, node: &Node, problems: &mut Problems) -> FilterParameter {
     if !matches!(node.value, Value::Map(_)) {
         let default = (!matches!(node.value, Value::Null)).then(|| node.clone());
-        return Parameter { name: name.to_owned(), about: String::new(), default };
+        return FilterParameter { name: name.to_owned(), about: String::new(), default };
     }
     let mut map = MapReader::new(node, &SHAPE, problems);
     let about = map.read("about", |n, p| reader::text(n, "a line about it", p)).unwrap_or_default().to_owned();
-    Parameter { name: name.to_owned(), about, default: map.take("default").cloned() }
+    FilterParameter { name: name.to_owned(), about, default: map.take("default").cloned() }
 }
 
 /// Where the values of parameters stand that a file with this text sets.
-pub(super) fn given(with: Option<&Node>, source: &Arc<Source>) -> Vec<Given> {
+pub(super) fn given(with: Option<&Node>, source: &Arc<SourceFile>) -> Vec<GivenParameter> {
     let Some(Value::Map(entries)) = with.map(|with| &with.value) else { return Vec::new() };
-    let given = |name: &str, span| Given { name: name.to_owned(), source: Arc::clone(source), span };
+    let given = |name: &str, span| GivenParameter { name: name.to_owned(), source: Arc::clone(source), span };
     entries.iter().map(|(key, node)| given(&key.text, node.span)).collect()
 }
 
@@ -175,7 +175,7 @@ fn placed(value: &Node, span: Span) -> Node {
 /// Puts the values in the place of `${name}` below a node: a text that is nothing but `${name}` becomes the value,
 /// whatever it is; inside a longer text only a text can stand. The value keeps the place where it is put, so that a
 /// mistake is shown in the filter that used it.
-pub(super) fn substitute(node: &mut Node, values: &Values, problems: &mut Problems) {
+pub(super) fn substitute(node: &mut Node, values: &ParameterValues, problems: &mut Problems) {
     match &mut node.value {
         Value::Map(entries) => entries.iter_mut().for_each(|(key, child)| {
             if key.text.contains("${") {

@@ -17,14 +17,14 @@ const SHOWN: usize = 100;
 const SHOWN_BEFORE: usize = 40;
 
 /// A file: its name as shown to the user, and its text.
-pub struct Source {
+pub struct SourceFile {
     /// The path as the user gave it.
     pub name: PathBuf,
     /// The whole text.
     pub text: String,
 }
 
-impl Source {
+impl SourceFile {
     /// A file with a name and a text.
     pub fn new(name: impl Into<PathBuf>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into() }
@@ -39,7 +39,7 @@ impl Source {
 }
 
 /// The name only: the text may hold a password.
-impl fmt::Debug for Source {
+impl fmt::Debug for SourceFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Source").field("name", &self.name).finish_non_exhaustive()
     }
@@ -69,7 +69,7 @@ pub struct Problem {
     /// Error or warning.
     pub severity: Severity,
     /// The file.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// The place in the file; `None` when it is about the file as a whole.
     pub span: Option<Span>,
     /// What is wrong, in one line.
@@ -77,22 +77,22 @@ pub struct Problem {
     /// What to do about it, in one line.
     pub hint: Option<String>,
     /// What is wrong was put there from elsewhere, as the value of a parameter.
-    pub given: Option<Given>,
+    pub given: Option<GivenParameter>,
 }
 
 /// The value of a parameter, where the user wrote it.
 #[derive(Clone, Debug)]
-pub struct Given {
+pub struct GivenParameter {
     /// The parameter.
     pub name: String,
     /// The file that uses the filter.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// The value's place in it.
     pub span: Span,
 }
 
 /// `config.yaml:7:38: given as parameter `over``.
-impl fmt::Display for Given {
+impl fmt::Display for GivenParameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (file, span) = (clean::line(self.source.name.as_os_str().as_encoded_bytes()), self.span);
         write!(f, "{file}:{}:{}: given as parameter `{}`", span.line, span.column, clean::short(&self.name, 60))
@@ -121,7 +121,7 @@ impl Problem {
             "severity": self.severity.to_string(),
             "message": self.message,
             "hint": self.hint,
-            "given": self.given.as_ref().map(Given::to_string),
+            "given": self.given.as_ref().map(GivenParameter::to_string),
         })
     }
 
@@ -272,18 +272,18 @@ fn looks_secret(key: &str) -> bool {
 /// Collects the problems of one file, and takes over those of other files.
 #[derive(Debug)]
 pub struct Problems {
-    source: Arc<Source>,
+    source: Arc<SourceFile>,
     list: Vec<Problem>,
 }
 
 impl Problems {
     /// An empty collection for `source`.
-    pub fn new(source: &Arc<Source>) -> Self {
+    pub fn new(source: &Arc<SourceFile>) -> Self {
         Self { source: Arc::clone(source), list: Vec::new() }
     }
 
     /// The file in which problems are being found.
-    pub fn source(&self) -> &Arc<Source> {
+    pub fn source(&self) -> &Arc<SourceFile> {
         &self.source
     }
 
@@ -352,7 +352,7 @@ mod tests {
     use super::*;
 
     fn render(text: &str, span: Span, hint: Option<&str>) -> String {
-        let mut problems = Problems::new(&Arc::new(Source::new("config.yaml", text)));
+        let mut problems = Problems::new(&Arc::new(SourceFile::new("config.yaml", text)));
         let problem = problems.error(span, "unknown key `fodlers` in an account");
         if let Some(hint) = hint {
             problem.hint(hint);
@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn problems_come_in_the_order_of_the_file() {
-        let mut problems = Problems::new(&Arc::new(Source::new("a", "x\ny\n")));
+        let mut problems = Problems::new(&Arc::new(SourceFile::new("a", "x\ny\n")));
         problems.warn(Span { line: 2, column: 1, length: 1 }, "second");
         assert!(!problems.has_errors());
         problems.error(Span::START, "first").hint("do this");
@@ -434,7 +434,7 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_it() {
-        let mut problems = Problems::new(&Arc::new(Source::new("a", "x")));
+        let mut problems = Problems::new(&Arc::new(SourceFile::new("a", "x")));
         for _ in 0..150 {
             problems.warn(Span::START, "odd");
         }
@@ -446,6 +446,6 @@ mod tests {
 
     #[test]
     fn debug_output_holds_no_text() {
-        assert!(!format!("{:?}", Source::new("a", "hunter2")).contains("hunter2"));
+        assert!(!format!("{:?}", SourceFile::new("a", "hunter2")).contains("hunter2"));
     }
 }

@@ -8,7 +8,7 @@ use super::relays::{Login, Relay, RelayKind};
 use super::yaml::{Document, Node, Value};
 use super::{Account, Server, Tls, Trust};
 use crate::clean;
-use crate::providers::{self, Known, Mail, Place, Provider, Secret, Security};
+use crate::providers::{self, Confidence, MailProtocol, Provider, ProviderServer, SecretKind, Security};
 
 /// An address, and whose it is.
 #[derive(Clone, Debug)]
@@ -32,12 +32,12 @@ impl Provided {
     }
 
     /// The login name for this kind of mail.
-    pub(super) fn user(&self, mail: Mail) -> String {
+    pub(super) fn user(&self, mail: MailProtocol) -> String {
         self.provider.map_or_else(|| self.address.clone(), |provider| provider.login.form(mail).of(&self.address))
     }
 
     /// The server for this kind of mail; says why there is none.
-    pub(super) fn server(&self, mail: Mail, map: &mut MapReader<'_, '_>) -> Option<Server> {
+    pub(super) fn server(&self, mail: MailProtocol, map: &mut MapReader<'_, '_>) -> Option<Server> {
         let at = map.take("address").map_or(map.place(), |node| node.span);
         let shown = clean::short(&self.address, 60);
         let discover = format!("`mailsluice discover {shown}` looks for them; write what it finds beside `address`");
@@ -48,7 +48,7 @@ impl Provided {
             return None;
         };
         match provider.place(mail) {
-            Some(place) if place.known == Known::Verified => Some(server_of(place)),
+            Some(place) if place.known == Confidence::Verified => Some(server_of(place)),
             Some(place) => {
                 let message =
                     format!("nobody has made sure of the {} server of {}, {}", mail.name(), provider.name, place.host);
@@ -57,7 +57,7 @@ impl Provided {
             }
             None => {
                 let hint = match (provider.secret, provider.note) {
-                    (Secret::Bridge, Some(note)) => note.to_owned(),
+                    (SecretKind::Bridge, Some(note)) => note.to_owned(),
                     _ => discover,
                 };
                 let message = format!("{} has no {} server that is known", provider.name, mail.name());
@@ -70,7 +70,7 @@ impl Provided {
     /// Says that there is no secret, and which one is wanted.
     pub(super) fn miss_secret(&self, map: &mut MapReader<'_, '_>) {
         let Some(provider) = self.provider.filter(|_| map.is_map()) else { return };
-        let key = if provider.secret == Secret::OAuth2 { "oauth2" } else { "password" };
+        let key = if provider.secret == SecretKind::OAuth2 { "oauth2" } else { "password" };
         let at = map.place();
         map.problems().error(at, format!("this needs the key `{key}`")).hint(provider.helps());
     }
@@ -85,7 +85,7 @@ fn domain_of(address: &str) -> &str {
     address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
-fn server_of(place: &Place) -> Server {
+fn server_of(place: &ProviderServer) -> Server {
     let tls = match place.security {
         Security::Implicit => Tls::Implicit,
         Security::StartTls => Tls::StartTls,
@@ -94,13 +94,13 @@ fn server_of(place: &Place) -> Server {
 }
 
 /// Says that a server takes no password any more. `map` is the account or the relay, whose login is not by a token.
-pub(super) fn check_password(map: &mut MapReader<'_, '_>, server: &Server, mail: Mail) {
+pub(super) fn check_password(map: &mut MapReader<'_, '_>, server: &Server, mail: MailProtocol) {
     let Some(end) = providers::of_host(&server.host).and_then(|provider| provider.passwords) else { return };
     let at = map.key_span("password").unwrap_or(map.place());
     let hint = "write `oauth2: microsoft` in the place of `password`, and sign in once by `mailsluice login`; a program may give tokens, too";
     match mail {
-        Mail::Imap | Mail::Pop3 => map.problems().error(at, end.fetching).hint(hint),
-        Mail::Smtp => map.problems().warn(at, end.sending).hint(hint),
+        MailProtocol::Imap | MailProtocol::Pop3 => map.problems().error(at, end.fetching).hint(hint),
+        MailProtocol::Smtp => map.problems().warn(at, end.sending).hint(hint),
     };
 }
 
@@ -124,7 +124,7 @@ fn relay_of(account: &Account) -> Option<Relay> {
     let address = account.address.as_ref()?;
     let provider = providers::of_domain(domain_of(address))?;
     let server = server_of(provider.smtp.as_ref()?);
-    let user = provider.login.form(Mail::Smtp).of(&login_address(account, provider, address));
+    let user = provider.login.form(MailProtocol::Smtp).of(&login_address(account, provider, address));
     let password = account.password.clone().of(&account.name, &user, &server.host);
     let login = Login { user, password, token: account.token, auth: account.auth };
     Some(Relay {
@@ -174,7 +174,7 @@ fn brings_relay(account: &Node) -> bool {
     }
     let address = account.get("address").and_then(Node::as_text).filter(|address| flaw(address).is_none());
     let provider = address.and_then(|address| providers::of_domain(domain_of(address)));
-    provider.and_then(|provider| provider.smtp).is_some_and(|place| place.known == Known::Verified)
+    provider.and_then(|provider| provider.smtp).is_some_and(|place| place.known == Confidence::Verified)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 
 /// One provider.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Provider {
+pub struct Issuer {
     /// As it is written in the config.
     pub name: &'static str,
     /// As people call it.
@@ -30,8 +30,8 @@ pub struct Provider {
 pub(super) const TENANT: &str = "common";
 
 /// Who is known.
-pub static PROVIDERS: &[Provider] = &[
-    Provider {
+pub static PROVIDERS: &[Issuer] = &[
+    Issuer {
         name: "google",
         title: "Google",
         authorize: "https://accounts.google.com/o/oauth2/v2/auth",
@@ -44,7 +44,7 @@ pub static PROVIDERS: &[Provider] = &[
         parameters: &[("access_type", "offline")],
         source: "developers.google.com/identity/protocols/oauth2/native-app, 2026-11-28",
     },
-    Provider {
+    Issuer {
         name: "microsoft",
         title: "Microsoft",
         authorize: "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/authorize",
@@ -59,7 +59,7 @@ pub static PROVIDERS: &[Provider] = &[
         parameters: &[],
         source: "learn.microsoft.com, how-to-authenticate-an-imap-pop-smtp-application-by-using-oauth, 2026-11-28",
     },
-    Provider {
+    Issuer {
         name: "yahoo",
         title: "Yahoo",
         authorize: "https://api.login.yahoo.com/oauth2/request_auth",
@@ -71,7 +71,7 @@ pub static PROVIDERS: &[Provider] = &[
         parameters: &[],
         source: "Thunderbird, OAuth2Providers, comm-central of 2026-08-22",
     },
-    Provider {
+    Issuer {
         name: "fastmail",
         title: "Fastmail",
         authorize: "https://api.fastmail.com/oauth/authorize",
@@ -84,7 +84,7 @@ pub static PROVIDERS: &[Provider] = &[
         parameters: &[],
         source: "Thunderbird, OAuth2Providers, comm-central of 2026-08-22",
     },
-    Provider {
+    Issuer {
         name: "yandex",
         title: "Yandex",
         authorize: "https://oauth.yandex.com/authorize",
@@ -99,6 +99,6 @@ pub static PROVIDERS: &[Provider] = &[
 ];
 
 /// The provider of that name.
-pub fn find(name: &str) -> Option<&'static Provider> {
+pub fn find(name: &str) -> Option<&'static Issuer> {
     PROVIDERS.iter().find(|provider| provider.name == name)
 }

@@ -9,15 +9,15 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::When;
+use super::PointInTime;
 use super::problem::{Problem, Problems};
 pub use super::shape::{KeyDoc, Shape, TEXTS, Takes};
 use super::suggest::synonym;
-pub use super::suggest::{Named, check_named, suggest};
+pub use super::suggest::{NamedKind, check_named, suggest};
 use super::template::{Template, TemplateError};
 use super::text::Text;
 use super::units::{self, UnitError};
-use super::yaml::{Key, Node, Span, Value};
+use super::yaml::{Node, Span, Value, YamlKey};
 use crate::clean;
 use crate::user::home;
 
@@ -26,7 +26,7 @@ use crate::user::home;
 pub struct MapReader<'n, 'p> {
     shape: &'static Shape,
     /// `None` when the node is no mapping; that has been reported and nothing more is.
-    entries: Option<&'n [(Key, Node)]>,
+    entries: Option<&'n [(YamlKey, Node)]>,
     at: Span,
     problems: &'p mut Problems,
 }
@@ -105,13 +105,13 @@ impl<'n, 'p> MapReader<'n, 'p> {
         self.problems
     }
 
-    fn entry(&self, key: &str) -> Option<&'n (Key, Node)> {
+    fn entry(&self, key: &str) -> Option<&'n (YamlKey, Node)> {
         debug_assert!(self.shape.names().any(|name| name == key), "`{key}` is missing in the shape");
         self.entries?.iter().find(|(k, _)| k.text == key)
     }
 }
 
-fn report_unknown(key: &Key, shape: &Shape, problems: &mut Problems) {
+fn report_unknown(key: &YamlKey, shape: &Shape, problems: &mut Problems) {
     if shape.names().any(|name| name == key.text) {
         return;
     }
@@ -214,7 +214,7 @@ pub fn size(node: &Node, problems: &mut Problems) -> Option<u64> {
 }
 
 /// A date like `2026-01-31` or an age like `30d`.
-pub fn when(node: &Node, problems: &mut Problems) -> Option<When> {
+pub fn when(node: &Node, problems: &mut Problems) -> Option<PointInTime> {
     with_unit(node, "a date like `2026-01-31` or an age like `30d`", units::parse_when, problems)
 }
 
@@ -372,7 +372,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::problem::Source;
+    use crate::config::problem::SourceFile;
     use crate::config::yaml::Document;
 
     static SHAPE: Shape = Shape {
@@ -382,7 +382,7 @@ mod tests {
 
     /// Parses `yaml`, reads it with `f`, and returns the result with the problems as `message | hint`.
     fn with<T>(yaml: &str, f: impl FnOnce(&Node, &mut Problems) -> T) -> (T, Vec<String>) {
-        let source = Arc::new(Source::new("t", yaml));
+        let source = Arc::new(SourceFile::new("t", yaml));
         let mut problems = Problems::new(&source);
         let root = Document::parse(&source, &mut problems).unwrap().root;
         let result = f(&root, &mut problems);

@@ -8,12 +8,12 @@ use super::problem::Problems;
 use super::provided::{self, Provided};
 use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::secret::{self, Password};
-use super::server::{self, Ports};
-use super::yaml::{Key, Node, Value};
+use super::server::{self, ProtocolPorts};
+use super::yaml::{Node, Value, YamlKey};
 use super::{Mechanism, Server, Tls};
 use crate::clean;
 use crate::ourselves::is_this_program;
-use crate::providers::Mail;
+use crate::providers::MailProtocol;
 
 /// One entry of `relays`.
 pub(super) static SHAPE: Shape = Shape {
@@ -176,19 +176,19 @@ pub(super) fn read_all(node: &Node, base: &Base, problems: &mut Problems) -> Vec
     entries.iter().filter_map(|(key, node)| read(key, node, base, problems)).collect()
 }
 
-fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<Relay> {
+fn read(key: &YamlKey, node: &Node, base: &Base, problems: &mut Problems) -> Option<Relay> {
     let mut map = MapReader::new(node, &SHAPE, problems).placed(key.span);
     let provided = Provided::read(&mut map);
     let user = map.read("user", |n, p| reader::text(n, "a login name", p).map(str::to_owned));
-    let user = user.or_else(|| provided.as_ref().map(|provided| provided.user(Mail::Smtp)));
+    let user = user.or_else(|| provided.as_ref().map(|provided| provided.user(MailProtocol::Smtp)));
     let auth = auth::read(&mut map);
     let secret = match auth.is_external() {
         true => Some((Password::Unneeded, false)),
         false => secret::read_either(&mut map, base),
     };
     let secret = secret.map(|(password, is_token)| match auth.takes_token(is_token) {
-        true => Secret { password: password.into_token(), token: true, auth },
-        false => Secret { password, token: false, auth },
+        true => LoginSecret { password: password.into_token(), token: true, auth },
+        false => LoginSecret { password, token: false, auth },
     });
     let from = map.read("from", address);
     let null_sender = map.read("null_sender", |n, p| reader::choice(n, &[("ok", true), ("own", false)], p));
@@ -201,12 +201,12 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
                 provided.miss_secret(&mut map);
                 return None;
             }
-            let server = provided.server(Mail::Smtp, &mut map)?;
+            let server = provided.server(MailProtocol::Smtp, &mut map)?;
             let login = login(&mut map, &key.text, user.clone(), secret, &server)?;
             RelayKind::Smtp { server, login }
         }
         [Some(node), None, None] => {
-            let server = server::read(node, Ports::SMTP, base, map.problems())?;
+            let server = server::read(node, ProtocolPorts::SMTP, base, map.problems())?;
             auth::check_certificate(&mut map, auth, &server);
             let login = login(&mut map, &key.text, user.clone(), secret, &server)?;
             RelayKind::Smtp { server, login }
@@ -229,7 +229,7 @@ fn read(key: &Key, node: &Node, base: &Base, problems: &mut Problems) -> Option<
         map.problems().error(at, "only `smtp` logs in").hint("leave `user` and `password` out");
     }
     if let RelayKind::Smtp { server, login: Some(Login { token: false, .. }) } = &kind {
-        provided::check_password(&mut map, server, Mail::Smtp);
+        provided::check_password(&mut map, server, MailProtocol::Smtp);
     }
     let from = from.or_else(|| provided.map(|provided| provided.address));
     let from = from.or_else(|| user.filter(|user| user.contains('@')));
@@ -259,7 +259,7 @@ pub(crate) fn check_is_lmtp(node: &Node, known: &[String], lmtp: &[String], prob
 }
 
 /// What is said besides the user name.
-struct Secret {
+struct LoginSecret {
     password: Password,
     token: bool,
     auth: Auth,
@@ -271,7 +271,7 @@ fn login(
     map: &mut MapReader<'_, '_>,
     name: &str,
     user: Option<String>,
-    secret: Option<Secret>,
+    secret: Option<LoginSecret>,
     server: &Server,
 ) -> Option<Option<Login>> {
     match (user, secret) {
@@ -285,7 +285,7 @@ fn login(
             drop(secret);
             None
         }
-        (Some(user), Some(Secret { password, token, auth })) => {
+        (Some(user), Some(LoginSecret { password, token, auth })) => {
             let password = password.of(name, &user, &server.host);
             Some(Some(Login { user, password, token, auth: auth.only }))
         }
@@ -314,7 +314,7 @@ fn lmtp(node: &Node, base: &Base, problems: &mut Problems) -> Option<LmtpPlace> 
     if node.as_text().is_some_and(|text| text.starts_with(['/', '~', '.'])) {
         return reader::path(node, base, problems).map(LmtpPlace::Socket);
     }
-    server::read(node, Ports::LMTP, base, problems).map(LmtpPlace::Server)
+    server::read(node, ProtocolPorts::LMTP, base, problems).map(LmtpPlace::Server)
 }
 
 fn sendmail(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {

@@ -5,7 +5,7 @@ use super::problem::Problems;
 use super::reader::{self, MapReader, Shape, Takes};
 use super::wildcard::{has_wildcard, matches};
 use super::yaml::{Node, Span, Value};
-use super::{Account, Folders, Protocol, Retention};
+use super::{Account, FetchedFolders, Protocol, Retention};
 use crate::clean;
 
 /// The long form of `retention`.
@@ -23,22 +23,23 @@ pub(super) static SHAPE: Shape = Shape {
 
 /// A word of `retention`.
 #[derive(Clone, Copy)]
-enum Word {
+enum RetentionWord {
     Keep,
     Delete,
     MarkSeen,
 }
 
-const WORDS: &[(&str, Word)] = &[("keep", Word::Keep), ("delete", Word::Delete), ("mark_seen", Word::MarkSeen)];
+const WORDS: &[(&str, RetentionWord)] =
+    &[("keep", RetentionWord::Keep), ("delete", RetentionWord::Delete), ("mark_seen", RetentionWord::MarkSeen)];
 
 /// The value of `retention`.
 pub(super) fn read(node: &Node, protocol: Option<Protocol>, problems: &mut Problems) -> Option<Retention> {
     let retention = match &node.value {
         Value::Map(_) => read_long(node, problems)?,
         _ => match read_word(node, problems)? {
-            Word::Keep => Retention::Keep,
-            Word::Delete => Retention::Delete,
-            Word::MarkSeen => Retention::MarkSeen,
+            RetentionWord::Keep => Retention::Keep,
+            RetentionWord::Delete => Retention::Delete,
+            RetentionWord::MarkSeen => Retention::MarkSeen,
         },
     };
     if protocol == Some(Protocol::Pop3) && matches!(retention, Retention::MoveTo(_) | Retention::MarkSeen) {
@@ -49,7 +50,7 @@ pub(super) fn read(node: &Node, protocol: Option<Protocol>, problems: &mut Probl
     Some(retention)
 }
 
-fn read_word(node: &Node, problems: &mut Problems) -> Option<Word> {
+fn read_word(node: &Node, problems: &mut Problems) -> Option<RetentionWord> {
     if let Some(key @ ("delete_after" | "move_to")) = node.as_text() {
         let value = if key == "move_to" { "Archive" } else { "14d" };
         let message = format!("`{key}` needs a value");
@@ -79,11 +80,11 @@ fn read_long(node: &Node, problems: &mut Problems) -> Option<Retention> {
 /// Whether `move_to` puts mail into a folder that is fetched by its name: it would be moved onto itself in each pass.
 pub(super) fn target_among(
     map: &mut MapReader<'_, '_>,
-    folders: &Folders,
+    folders: &FetchedFolders,
     except: &[String],
     retention: &Retention,
 ) -> Option<(Span, String)> {
-    let (Folders::Patterns(names), Retention::MoveTo(target)) = (folders, retention) else { return None };
+    let (FetchedFolders::Patterns(names), Retention::MoveTo(target)) = (folders, retention) else { return None };
     let is_target = |name: &&String| fold_inbox(name).to_lowercase() == fold_inbox(target).to_lowercase();
     let named = names.iter().filter(|name| !has_wildcard(name)).find(is_target)?;
     if except.iter().any(|pattern| matches(pattern, named)) {
@@ -97,8 +98,8 @@ pub(super) fn target_among(
 pub(super) fn is_moved_back(one: &Account, other: &Account) -> bool {
     let is_fetched_by = |folder: &str, account: &Account| {
         let is_wanted = match &account.folders {
-            Folders::All => true,
-            Folders::Patterns(patterns) => patterns.iter().any(|pattern| matches(pattern, folder)),
+            FetchedFolders::All => true,
+            FetchedFolders::Patterns(patterns) => patterns.iter().any(|pattern| matches(pattern, folder)),
         };
         is_wanted && !account.except.iter().any(|pattern| matches(pattern, folder))
     };

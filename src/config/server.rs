@@ -39,7 +39,7 @@ pub(super) static SHAPE: Shape = Shape {
 const TLS_WORDS: &[(&str, Tls)] = &[("implicit", Tls::Implicit), ("starttls", Tls::StartTls), ("none", Tls::None)];
 
 /// What was written, before the defaults.
-struct Written {
+struct WrittenServer {
     host: String,
     port: Option<u16>,
     tls: Option<Tls>,
@@ -51,7 +51,7 @@ struct Written {
 
 /// The ports of a protocol.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ports {
+pub(super) struct ProtocolPorts {
     implicit: u16,
     /// Also for `starttls`.
     cleartext: u16,
@@ -59,7 +59,7 @@ pub(super) struct Ports {
     is_local: bool,
 }
 
-impl Ports {
+impl ProtocolPorts {
     /// RFC 8314, RFC 3501.
     pub(super) const IMAP: Self = Self { implicit: 993, cleartext: 143, is_local: false };
     /// RFC 8314, RFC 1939.
@@ -71,7 +71,7 @@ impl Ports {
 }
 
 /// Reads a server in its short form (`host`, `host:port`, `[v6]:port`) or its long form.
-pub(super) fn read(node: &Node, ports: Ports, base: &Base, problems: &mut Problems) -> Option<Server> {
+pub(super) fn read(node: &Node, ports: ProtocolPorts, base: &Base, problems: &mut Problems) -> Option<Server> {
     let written = match &node.value {
         Value::Map(_) => read_long(node, base, problems)?,
         _ => read_short(node, problems)?,
@@ -97,11 +97,12 @@ pub(super) fn read(node: &Node, ports: Ports, base: &Base, problems: &mut Proble
 }
 
 /// The ports that everybody knows. At this machine they may be those of tunnels.
-const KNOWN: [(&str, Ports); 3] = [("IMAP", Ports::IMAP), ("POP3", Ports::POP3), ("SMTP", Ports::SMTP)];
+const KNOWN: [(&str, ProtocolPorts); 3] =
+    [("IMAP", ProtocolPorts::IMAP), ("POP3", ProtocolPorts::POP3), ("SMTP", ProtocolPorts::SMTP)];
 
 /// Warns where a port and what is to be spoken there do not fit.
-fn warn_of_port(port: u16, tls: Tls, ports: Ports, at: Span, problems: &mut Problems) {
-    let is_at = |known: &Ports| port == known.implicit || port == known.cleartext;
+fn warn_of_port(port: u16, tls: Tls, ports: ProtocolPorts, at: Span, problems: &mut Problems) {
+    let is_at = |known: &ProtocolPorts| port == known.implicit || port == known.cleartext;
     let other = KNOWN.iter().find(|(_, known)| is_at(known) && known.implicit != ports.implicit);
     if let Some((name, _)) = other {
         let hint = format!("here it is {}, or {} with `tls: starttls`", ports.implicit, ports.cleartext);
@@ -113,12 +114,12 @@ fn warn_of_port(port: u16, tls: Tls, ports: Ports, at: Span, problems: &mut Prob
     }
 }
 
-fn read_short(node: &Node, problems: &mut Problems) -> Option<Written> {
+fn read_short(node: &Node, problems: &mut Problems) -> Option<WrittenServer> {
     let (host, port) = read_address(node, problems)?;
-    Some(Written { host, port, tls: None, tls_at: node.span, trust: Trust::default(), allow_plaintext: false })
+    Some(WrittenServer { host, port, tls: None, tls_at: node.span, trust: Trust::default(), allow_plaintext: false })
 }
 
-fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Written> {
+fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<WrittenServer> {
     let mut map = MapReader::new(node, &SHAPE, problems);
     let address = map.need("host", read_address);
     let port = map.read("port", |n, p| reader::number(n, 1..=u64::from(u16::MAX), p));
@@ -136,7 +137,7 @@ fn read_long(node: &Node, base: &Base, problems: &mut Problems) -> Option<Writte
     let tls_at = map.key_span("tls").unwrap_or(node.span);
     let allow_plaintext = allow_plaintext == Some(true);
     let trust = trust.filter(|_| !is_wrong)?;
-    Some(Written { host, port: port.or(port_in_host), tls, tls_at, trust, allow_plaintext })
+    Some(WrittenServer { host, port: port.or(port_in_host), tls, tls_at, trust, allow_plaintext })
 }
 
 fn read_address(node: &Node, problems: &mut Problems) -> Option<(String, Option<u16>)> {
@@ -198,11 +199,11 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::problem::{Severity, Source};
+    use crate::config::problem::{Severity, SourceFile};
     use crate::config::yaml::Document;
 
-    fn server(yaml: &str, ports: Ports) -> Result<Server, String> {
-        let source = Arc::new(Source::new("t", yaml));
+    fn server(yaml: &str, ports: ProtocolPorts) -> Result<Server, String> {
+        let source = Arc::new(SourceFile::new("t", yaml));
         let mut problems = Problems::new(&source);
         let root = Document::parse(&source, &mut problems).unwrap().root;
         let read = read(&root, ports, &Base::new("/etc", None), &mut problems);
@@ -211,14 +212,14 @@ mod tests {
         read.filter(|_| messages.is_empty()).ok_or(messages.join("\n"))
     }
 
-    fn reached(yaml: &str, ports: Ports) -> (String, u16, Tls) {
+    fn reached(yaml: &str, ports: ProtocolPorts) -> (String, u16, Tls) {
         let server = server(yaml, ports).unwrap();
         (server.host, server.port, server.tls)
     }
 
     #[test]
     fn ports_and_protection_follow_from_each_other() {
-        let (imap, pop3) = (Ports::IMAP, Ports::POP3);
+        let (imap, pop3) = (ProtocolPorts::IMAP, ProtocolPorts::POP3);
         for (yaml, ports, host, port, tls) in [
             ("imap.example.com", imap, "imap.example.com", 993, Tls::Implicit),
             ("pop.example.com", pop3, "pop.example.com", 995, Tls::Implicit),
@@ -244,7 +245,7 @@ mod tests {
     #[test]
     fn plaintext_needs_an_explicit_word() {
         for host in ["mail", "10.0.0.1", "localhost.example.com", "127.example.com"] {
-            let said = server(&format!("{{host: {host}, tls: none}}"), Ports::IMAP).unwrap_err();
+            let said = server(&format!("{{host: {host}, tls: none}}"), ProtocolPorts::IMAP).unwrap_err();
             assert!(said.contains("can read the password"), "{said}");
         }
     }
@@ -252,11 +253,15 @@ mod tests {
     #[test]
     fn a_pin_stands_alone() {
         let pin = "tls_pin: sha256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
-        assert!(server(&format!("{{host: mail, {pin}}}"), Ports::IMAP).unwrap().trust.pins.len() == 1);
+        assert!(server(&format!("{{host: mail, {pin}}}"), ProtocolPorts::IMAP).unwrap().trust.pins.len() == 1);
         for more in ["tls: none, allow_plaintext: true", "ca_file: /x"] {
-            assert!(server(&format!("{{host: mail, {pin}, {more}}}"), Ports::IMAP).unwrap_err().contains("no meaning"));
+            assert!(
+                server(&format!("{{host: mail, {pin}, {more}}}"), ProtocolPorts::IMAP)
+                    .unwrap_err()
+                    .contains("no meaning")
+            );
         }
-        assert!(server("{host: mail, tls_pin: sha256:xyz}", Ports::IMAP).is_err());
+        assert!(server("{host: mail, tls_pin: sha256:xyz}", ProtocolPorts::IMAP).is_err());
     }
 
     #[test]
@@ -275,11 +280,11 @@ mod tests {
             "[]",
             "{}",
         ] {
-            let result = server(text, Ports::IMAP);
+            let result = server(text, ProtocolPorts::IMAP);
             assert!(result.is_err(), "{text} {result:?}");
         }
-        assert!(server("imaps://mail/x", Ports::IMAP).unwrap_err().contains("URL"));
-        assert!(server("{host: 'a:1', port: 2}", Ports::IMAP).unwrap_err().contains("already given"));
-        assert_eq!(server("{host: mail, tls: nun}", Ports::IMAP).unwrap_err().lines().count(), 1);
+        assert!(server("imaps://mail/x", ProtocolPorts::IMAP).unwrap_err().contains("URL"));
+        assert!(server("{host: 'a:1', port: 2}", ProtocolPorts::IMAP).unwrap_err().contains("already given"));
+        assert_eq!(server("{host: mail, tls: nun}", ProtocolPorts::IMAP).unwrap_err().lines().count(), 1);
     }
 }

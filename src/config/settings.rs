@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Limits, List};
+use super::{ConfigList, Limits};
 use crate::charsets::Charset;
 
 /// It is read from what is written, also when other parts of the config are wrong: their mistakes are no reason to blame
@@ -21,7 +21,7 @@ pub struct Settings {
     /// The charsets that 8-bit text without a label is in, the likeliest first.
     pub assumed: Vec<Charset>,
     /// The lists of the config, for all rules.
-    pub lists: Vec<List>,
+    pub lists: Vec<ConfigList>,
     /// The names of the relays; `None` where there is no config to name them.
     pub relays: Option<Vec<String>>,
     /// The names of those relays that are LMTP servers.

@@ -38,12 +38,12 @@ pub(super) fn synonym(word: &str, shape: &Shape) -> Option<&'static str> {
 
 /// A kind of things that the config names.
 #[derive(Clone, Copy, Debug)]
-pub struct Named {
+pub struct NamedKind {
     what: &'static str,
     section: &'static str,
 }
 
-impl Named {
+impl NamedKind {
     /// What mail leaves by.
     pub const RELAY: Self = Self { what: "relay", section: "relays" };
     /// What mail can be appended to.
@@ -51,9 +51,9 @@ impl Named {
 }
 
 /// Reports a name that the config does not know.
-pub fn check_named(node: &Node, kind: Named, known: &[String], problems: &mut Problems) {
+pub fn check_named(node: &Node, kind: NamedKind, known: &[String], problems: &mut Problems) {
     let Some(name) = node.as_text().filter(|name| !known.iter().any(|known| known == name)) else { return };
-    let Named { what, section } = kind;
+    let NamedKind { what, section } = kind;
     let hint = match suggest(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("write it under `{section}:`"),

@@ -37,11 +37,11 @@ pub fn role(name: &str) -> Option<(&'static str, &'static str)> {
 /// `$$` is a `$`, and a `$` before anything but `{` is a `$` too. A value is never looked at again for variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    components: Vec<Vec<Piece>>,
+    components: Vec<Vec<TemplatePiece>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Piece {
+enum TemplatePiece {
     Text(String),
     Variable(String),
 }
@@ -76,7 +76,7 @@ impl Template {
             return Err(TemplateError::new(*offset, format!("more than {MAX_COMPONENTS} levels of folders")));
         }
         let mut components: Vec<_> = components.into_iter().map(|(_, pieces)| pieces).collect();
-        if let Some([Piece::Text(text)]) = components.first_mut().map(Vec::as_mut_slice)
+        if let Some([TemplatePiece::Text(text)]) = components.first_mut().map(Vec::as_mut_slice)
             && let Some((role, _)) = text.strip_prefix('\\').and_then(role)
         {
             *text = format!("\\{role}");
@@ -86,19 +86,19 @@ impl Template {
 
     /// The template `INBOX`.
     pub fn inbox() -> Self {
-        Self { components: vec![vec![Piece::Text("INBOX".to_owned())]] }
+        Self { components: vec![vec![TemplatePiece::Text("INBOX".to_owned())]] }
     }
 
     /// The template `${folder}`.
     pub fn whole_folder() -> Self {
-        Self { components: vec![vec![Piece::Variable("folder".to_owned())]] }
+        Self { components: vec![vec![TemplatePiece::Variable("folder".to_owned())]] }
     }
 
     /// The variables, in the order they are written; one that is written twice comes twice.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.components.iter().flatten().filter_map(|piece| match piece {
-            Piece::Variable(name) => Some(name.as_str()),
-            Piece::Text(_) => None,
+            TemplatePiece::Variable(name) => Some(name.as_str()),
+            TemplatePiece::Text(_) => None,
         })
     }
 
@@ -107,12 +107,12 @@ impl Template {
     /// Two different short values never become the same name; one that is longer than [`MAX_COMPONENT`] is cut
     /// and carries a part of its hash.
     pub fn expand_folder<'v>(&self, lookup: &dyn Fn(&str) -> Option<Cow<'v, str>>) -> FolderName {
-        self.expand_levels(&|name| lookup(name).map(Part::Foreign).into_iter().collect())
+        self.expand_levels(&|name| lookup(name).map(TemplatePart::Foreign).into_iter().collect())
     }
 
     /// The same where it is known which text of a value is the user's own: a `/` in that begins another level. Anything
     /// else in it is cleaned as any value is.
-    pub fn expand_levels<'v>(&self, lookup: &dyn Fn(&str) -> Vec<Part<'v>>) -> FolderName {
+    pub fn expand_levels<'v>(&self, lookup: &dyn Fn(&str) -> Vec<TemplatePart<'v>>) -> FolderName {
         let levels = self.levels(lookup).into_iter().map(Level::finish);
         FolderName::of(at_most(MAX_COMPONENTS, levels.collect()))
     }
@@ -120,19 +120,19 @@ impl Template {
     /// A whole path: a `/` in any value begins another level, and levels without a name are left out. `None`: nothing is
     /// left.
     pub fn expand_path<'v>(&self, lookup: &dyn Fn(&str) -> Option<Cow<'v, str>>) -> Option<FolderName> {
-        let levels = self.levels(&|name| lookup(name).map(Part::Own).into_iter().collect());
+        let levels = self.levels(&|name| lookup(name).map(TemplatePart::Own).into_iter().collect());
         let named: Vec<String> = levels.into_iter().filter(|level| !level.text.is_empty()).map(Level::finish).collect();
         (!named.is_empty()).then(|| FolderName::of(at_most(MAX_COMPONENTS, named)))
     }
 
-    fn levels<'v>(&self, lookup: &dyn Fn(&str) -> Vec<Part<'v>>) -> Vec<Level> {
+    fn levels<'v>(&self, lookup: &dyn Fn(&str) -> Vec<TemplatePart<'v>>) -> Vec<Level> {
         let mut levels = Vec::new();
         for pieces in &self.components {
             let mut level = Level::default();
             for piece in pieces {
                 match piece {
-                    Piece::Text(text) => level.text.push_str(text),
-                    Piece::Variable(name) => {
+                    TemplatePiece::Text(text) => level.text.push_str(text),
+                    TemplatePiece::Variable(name) => {
                         level.has_value = true;
                         lookup(name).iter().for_each(|part| level.put(part, &mut levels));
                     }
@@ -155,10 +155,10 @@ impl Template {
         let mut components = Vec::new();
         for pieces in &self.components {
             match pieces.as_slice() {
-                [Piece::Variable(name)] if name == "folder" => components.extend(folder.0.iter().cloned()),
+                [TemplatePiece::Variable(name)] if name == "folder" => components.extend(folder.0.iter().cloned()),
                 _ => {
                     let own = Self { components: vec![pieces.clone()] };
-                    let levels = own.levels(&|name| lookup(name).map(Part::Foreign).into_iter().collect());
+                    let levels = own.levels(&|name| lookup(name).map(TemplatePart::Foreign).into_iter().collect());
                     components.extend(levels.into_iter().map(Level::finish));
                 }
             }
@@ -187,7 +187,7 @@ fn check_ends(text: &str) -> Result<(), TemplateError> {
 }
 
 /// The components of a template, each with its offset.
-fn split(text: &str) -> Result<Vec<(usize, Vec<Piece>)>, TemplateError> {
+fn split(text: &str) -> Result<Vec<(usize, Vec<TemplatePiece>)>, TemplateError> {
     let mut components = vec![(0, Vec::new())];
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
@@ -198,10 +198,10 @@ fn split(text: &str) -> Result<Vec<(usize, Vec<Piece>)>, TemplateError> {
                 at += 1;
                 continue;
             }
-            '$' if rest.starts_with("$$") => (Piece::Text("$".to_owned()), 2),
+            '$' if rest.starts_with("$$") => (TemplatePiece::Text("$".to_owned()), 2),
             '$' if rest.starts_with("${") => variable(at, rest)?,
             c if c.is_control() => return Err(TemplateError::new(at, "a folder name cannot hold control characters")),
-            c => (Piece::Text(c.to_string()), c.len_utf8()),
+            c => (TemplatePiece::Text(c.to_string()), c.len_utf8()),
         };
         if let Some((_, pieces)) = components.last_mut() {
             append(pieces, piece);
@@ -211,8 +211,8 @@ fn split(text: &str) -> Result<Vec<(usize, Vec<Piece>)>, TemplateError> {
     Ok(components)
 }
 
-fn variable(at: usize, rest: &str) -> Result<(Piece, usize), TemplateError> {
-    variable_at(at, rest).map(|(name, length)| (Piece::Variable(name.to_owned()), length))
+fn variable(at: usize, rest: &str) -> Result<(TemplatePiece, usize), TemplateError> {
+    variable_at(at, rest).map(|(name, length)| (TemplatePiece::Variable(name.to_owned()), length))
 }
 
 /// The variable at the beginning of `rest`, and the length of what was written for it.
@@ -235,24 +235,24 @@ fn is_name_char(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '_' | '-' | '.')
 }
 
-fn append(pieces: &mut Vec<Piece>, piece: Piece) {
+fn append(pieces: &mut Vec<TemplatePiece>, piece: TemplatePiece) {
     match (pieces.last_mut(), piece) {
-        (Some(Piece::Text(text)), Piece::Text(more)) => text.push_str(&more),
+        (Some(TemplatePiece::Text(text)), TemplatePiece::Text(more)) => text.push_str(&more),
         (_, piece) => pieces.push(piece),
     }
 }
 
-fn check_component(offset: usize, pieces: &[Piece]) -> Result<(), TemplateError> {
+fn check_component(offset: usize, pieces: &[TemplatePiece]) -> Result<(), TemplateError> {
     let message = match pieces {
         [] => "two `/` with nothing between them".to_owned(),
-        [Piece::Text(text), ..] if text.starts_with('.') => {
+        [TemplatePiece::Text(text), ..] if text.starts_with('.') => {
             "a folder name cannot begin with `.`; levels are separated by `/`".to_owned()
         }
-        [Piece::Text(text), rest @ ..] if offset == 0 && is_unknown_role(text, rest) => {
+        [TemplatePiece::Text(text), rest @ ..] if offset == 0 && is_unknown_role(text, rest) => {
             let known = ROLES.map(|(role, _)| format!("`\\{role}`")).join(", ");
             format!("no folder has that role; there are {known}")
         }
-        [Piece::Text(text)] if RESERVED.contains(&text.as_str()) => {
+        [TemplatePiece::Text(text)] if RESERVED.contains(&text.as_str()) => {
             format!("a folder cannot be named `{text}`: every Maildir has a directory of that name")
         }
         _ => return Ok(()),
@@ -261,14 +261,14 @@ fn check_component(offset: usize, pieces: &[Piece]) -> Result<(), TemplateError>
 }
 
 /// `\\` before a letter can mean nothing else.
-fn is_unknown_role(text: &str, rest: &[Piece]) -> bool {
+fn is_unknown_role(text: &str, rest: &[TemplatePiece]) -> bool {
     let name = text.strip_prefix('\\').filter(|name| name.starts_with(|c: char| c.is_alphabetic()));
     name.is_some_and(|name| !rest.is_empty() || role(name).is_none())
 }
 
 /// A part of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part<'v> {
+pub enum TemplatePart<'v> {
     /// Text of the user: a `/` in it separates levels.
     Own(Cow<'v, str>),
     /// Whatever a message or a program said: one piece of one level.
@@ -284,10 +284,10 @@ struct Level {
 
 impl Level {
     /// Puts a part of a value in; levels that are complete go to `above`.
-    fn put(&mut self, part: &Part<'_>, above: &mut Vec<Self>) {
+    fn put(&mut self, part: &TemplatePart<'_>, above: &mut Vec<Self>) {
         match part {
-            Part::Foreign(value) => escape_into(&mut self.text, value),
-            Part::Own(text) => {
+            TemplatePart::Foreign(value) => escape_into(&mut self.text, value),
+            TemplatePart::Own(text) => {
                 for (n, piece) in text.split('/').enumerate() {
                     if n > 0 {
                         above.push(std::mem::replace(self, Self { text: String::new(), has_value: true }));
@@ -545,14 +545,14 @@ mod tests {
 
     #[test]
     fn own_text_keeps_its_levels_and_values_do_not() {
-        let levels = |template: &str, parts: &[Part<'static>]| {
+        let levels = |template: &str, parts: &[TemplatePart<'static>]| {
             Template::parse(template).unwrap().expand_levels(&|_| parts.to_vec()).to_string()
         };
-        let (own, foreign) = (Part::Own("lists/".into()), Part::Foreign("../a/b".into()));
+        let (own, foreign) = (TemplatePart::Own("lists/".into()), TemplatePart::Foreign("../a/b".into()));
         assert_eq!(levels("${x}", &[own.clone(), foreign.clone()]), "lists/%2E.%2Fa%2Fb");
         assert_eq!(levels("y/${x}-z", &[own]), "y/lists/-z");
         assert_eq!(levels("${x}", &[foreign]), "%2E.%2Fa%2Fb");
-        assert_eq!(levels("${x}", &[Part::Own("../cur/".into())]), "%2E./%63ur/_");
+        assert_eq!(levels("${x}", &[TemplatePart::Own("../cur/".into())]), "%2E./%63ur/_");
         assert_eq!(levels("${x}", &[]), "_");
     }
 

@@ -15,12 +15,12 @@ pub const MAX_TEXT: usize = 256 * 1024;
 /// A text with variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text {
-    pieces: Vec<Piece>,
+    pieces: Vec<TextPiece>,
 }
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum TextPiece {
     /// What the user wrote.
     Literal(String),
     /// The name of a value.
@@ -50,9 +50,9 @@ impl Text {
             } else if rest.starts_with("${") {
                 let (name, length) = variable_at(at, rest)?;
                 if !literal.is_empty() {
-                    pieces.push(Piece::Literal(std::mem::take(&mut literal)));
+                    pieces.push(TextPiece::Literal(std::mem::take(&mut literal)));
                 }
-                pieces.push(Piece::Variable(name.to_owned()));
+                pieces.push(TextPiece::Variable(name.to_owned()));
                 at += length;
             } else {
                 literal.push(c);
@@ -60,26 +60,26 @@ impl Text {
             }
         }
         if !literal.is_empty() {
-            pieces.push(Piece::Literal(literal));
+            pieces.push(TextPiece::Literal(literal));
         }
         Ok(Self { pieces })
     }
 
     /// A text that is taken as it stands.
     pub fn literal(text: impl Into<String>) -> Self {
-        Self { pieces: vec![Piece::Literal(text.into())] }
+        Self { pieces: vec![TextPiece::Literal(text.into())] }
     }
 
     /// The variables, in the order they are written.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Variable(name) => Some(name.as_str()),
-            Piece::Literal(_) => None,
+            TextPiece::Variable(name) => Some(name.as_str()),
+            TextPiece::Literal(_) => None,
         })
     }
 
     /// What it consists of, in order.
-    pub fn pieces(&self) -> &[Piece] {
+    pub fn pieces(&self) -> &[TextPiece] {
         &self.pieces
     }
 
@@ -87,7 +87,7 @@ impl Text {
     pub fn as_literal(&self) -> Option<&str> {
         match self.pieces.as_slice() {
             [] => Some(""),
-            [Piece::Literal(text)] => Some(text),
+            [TextPiece::Literal(text)] => Some(text),
             _ => None,
         }
     }
@@ -100,14 +100,14 @@ impl Text {
     /// What the user wrote before the first value.
     pub fn beginning(&self) -> &str {
         match self.pieces.first() {
-            Some(Piece::Literal(text)) => text,
+            Some(TextPiece::Literal(text)) => text,
             _ => "",
         }
     }
 
     /// Whether it begins with a value, not with what the user wrote.
     pub fn begins_with_variable(&self) -> bool {
-        matches!(self.pieces.first(), Some(Piece::Variable(_)))
+        matches!(self.pieces.first(), Some(TextPiece::Variable(_)))
     }
 
     /// The text with its values; a variable that `lookup` does not know is empty.
@@ -115,8 +115,8 @@ impl Text {
         let mut out = String::new();
         for piece in &self.pieces {
             match piece {
-                Piece::Literal(text) => out.push_str(text),
-                Piece::Variable(name) => out.push_str(&lookup(name).unwrap_or_default()),
+                TextPiece::Literal(text) => out.push_str(text),
+                TextPiece::Variable(name) => out.push_str(&lookup(name).unwrap_or_default()),
             }
             if out.len() > MAX_TEXT {
                 out.truncate(out.floor_char_boundary(MAX_TEXT));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::When;
+use super::PointInTime;
 
 /// The longest duration that can be written: 100 years.
 pub const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
@@ -62,11 +62,11 @@ pub fn show_size(bytes: u64) -> String {
 }
 
 /// Reads a date like `2026-01-31` (its first moment, local time) or an age like `30d`.
-pub fn parse_when(text: &str) -> Result<When, UnitError> {
+pub fn parse_when(text: &str) -> Result<PointInTime, UnitError> {
     if text.len() == "2026-01-31".len() && text.bytes().filter(|b| *b == b'-').count() == 2 {
-        return parse_date(text).map(When::Date);
+        return parse_date(text).map(PointInTime::Date);
     }
-    parse_duration(text).map(When::Ago).map_err(|error| match split(text) {
+    parse_duration(text).map(PointInTime::Ago).map_err(|error| match split(text) {
         (number, "") if number.len() != 4 && !number.is_empty() => error,
         _ => UnitError::new("this is neither a date nor an age", "write a date like `2026-01-31` or an age like `30d`"),
     })
@@ -170,8 +170,8 @@ mod tests {
 
     #[test]
     fn moments() {
-        assert_eq!(parse_when("30d"), Ok(When::Ago(Duration::from_secs(30 * 86_400))));
-        let Ok(When::Date(at)) = parse_when("2026-01-31") else { panic!("a date") };
+        assert_eq!(parse_when("30d"), Ok(PointInTime::Ago(Duration::from_secs(30 * 86_400))));
+        let Ok(PointInTime::Date(at)) = parse_when("2026-01-31") else { panic!("a date") };
         let local = at.to_zoned(TimeZone::system());
         assert_eq!(local.date(), jiff::civil::date(2026, 1, 31));
         assert!(parse_when("2026-02-30").unwrap_err().message.contains("no such date"));

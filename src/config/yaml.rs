@@ -7,7 +7,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::problem::{Problems, Source};
+use super::problem::{Problems, SourceFile};
 use super::{FilterSource, composer};
 use crate::clean;
 
@@ -24,7 +24,7 @@ pub const MAX_TEXT: usize = 4 * MAX_BYTES;
 #[derive(Clone, Debug)]
 pub struct Document {
     /// The file.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// What it holds; [`Value::Null`] when it is empty.
     pub root: Node,
 }
@@ -53,14 +53,14 @@ pub enum Value {
     /// A list.
     Seq(Vec<Node>),
     /// A mapping in the order of the file; its keys differ.
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(YamlKey, Node)>),
     /// A filter that was included: what [`super::filters`] puts in the place of its name.
     File(Arc<FilterSource>),
 }
 
 /// The key of a mapping and its place.
 #[derive(Clone, Debug)]
-pub struct Key {
+pub struct YamlKey {
     /// The text of the key.
     pub text: String,
     /// Where it was written.
@@ -97,7 +97,7 @@ impl Document {
     ///
     /// Problems that leave the rest readable (a key written twice, a tag) are reported and the tree is returned all
     /// the same, so that the reader can find the other mistakes in one go. `None` means that there is no tree.
-    pub fn parse(source: &Arc<Source>, problems: &mut Problems) -> Option<Self> {
+    pub fn parse(source: &Arc<SourceFile>, problems: &mut Problems) -> Option<Self> {
         if source.text.len() > MAX_BYTES {
             problems.error(Span::START, "the file is larger than 1 MiB");
             return None;
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> (Option<Node>, Vec<String>) {
-        let source = Arc::new(Source::new("t.yaml", text));
+        let source = Arc::new(SourceFile::new("t.yaml", text));
         let mut problems = Problems::new(&source);
         let root = Document::parse(&source, &mut problems).map(|d| d.root);
         (root, problems.into_vec().iter().map(|p| format!("{}: {}", p.line(), p.message)).collect())

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The differences between two configs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changes {
+pub struct ConfigChanges {
     /// The names of accounts that were added.
     pub added: Vec<String>,
     /// The names of accounts that were removed.
@@ -22,7 +22,7 @@ pub struct Changes {
     pub warnings: Vec<String>,
 }
 
-impl Changes {
+impl ConfigChanges {
     /// In one line: `accounts added: home; the rules changed`.
     pub fn in_words(&self) -> String {
         let accounts = [(&self.added, "added"), (&self.removed, "removed"), (&self.changed, "changed")];
@@ -44,16 +44,16 @@ mod tests {
     #[test]
     fn changes_in_words() {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        assert_eq!(Changes::default().in_words(), "nothing changed");
-        let all = Changes {
+        assert_eq!(ConfigChanges::default().in_words(), "nothing changed");
+        let all = ConfigChanges {
             added: names(&["a", "b"]),
             removed: names(&["c"]),
             rules: true,
             relays: true,
-            ..Changes::default()
+            ..ConfigChanges::default()
         };
         assert_eq!(all.in_words(), "accounts added: a, b; removed: c; the rules and the relays changed");
-        let rules = Changes { rules: true, ..Changes::default() };
+        let rules = ConfigChanges { rules: true, ..ConfigChanges::default() };
         assert_eq!(rules.in_words(), "the rules changed");
     }
 }

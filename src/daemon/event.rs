@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
-use super::changes::Changes;
-use crate::pass::{Maintained, Passed, Told};
+use super::changes::ConfigChanges;
+use crate::pass::{Maintained, OutboxReport, Passed};
 
 /// How many events wait for a slow reader before it loses some.
 const EVENT_QUEUE: usize = 1024;
@@ -18,13 +18,13 @@ pub enum Event {
     /// A pass over an account ended.
     Passed(Passed),
     /// A pass over the outbox ended.
-    Told(Arc<Told>),
+    Told(Arc<OutboxReport>),
     /// An item of `maintenance` ran.
     Maintained(Arc<Maintained>),
     /// An account was paused or resumed; the empty name means all accounts.
     Paused(String, bool),
     /// A new config is in force, with its changes.
-    Reloaded(Changes),
+    Reloaded(ConfigChanges),
     /// A new config cannot be used, so the old one stays in force, with the reason.
     NotReloaded(String),
     /// Something that the log of the daemon should hold.

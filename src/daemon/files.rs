@@ -17,13 +17,13 @@ const LONGEST_WRITE: Duration = Duration::from_secs(5);
 const FILES_POLL: Duration = Duration::from_secs(60);
 
 /// What shows that a file has changed: its identity, size and times.
-pub(super) type Stamp = (u64, u64, u64, i64, i64, i64, i64);
+pub(super) type FileStamp = (u64, u64, u64, i64, i64, i64, i64);
 
 /// The files, each with its stamp when it was read.
-pub(super) type Stamps = BTreeMap<PathBuf, Option<Stamp>>;
+pub(super) type Stamps = BTreeMap<PathBuf, Option<FileStamp>>;
 
 /// The files of the config.
-pub(super) struct Files {
+pub(super) struct WatchedFiles {
     stamps: Stamps,
     watcher: Option<RecommendedWatcher>,
     /// The folders that are watched.
@@ -34,7 +34,7 @@ pub(super) struct Files {
     next_check: Instant,
 }
 
-impl Files {
+impl WatchedFiles {
     pub(super) async fn watch(files: BTreeSet<PathBuf>) -> Self {
         let (hint, hints) = mpsc::channel(1);
         let on_event = move |event: notify::Result<notify::Event>| {
@@ -127,7 +127,7 @@ async fn off_the_workers<T: Default + Send + 'static>(look: impl FnOnce() -> T +
 }
 
 /// The stamp of a file, or `None` if it does not exist (yet).
-fn stamp(path: &Path) -> Option<Stamp> {
+fn stamp(path: &Path) -> Option<FileStamp> {
     let file = std::fs::metadata(path).ok()?;
     Some((file.dev(), file.ino(), file.size(), file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec()))
 }

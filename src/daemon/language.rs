@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::changes::Changes;
+use super::changes::ConfigChanges;
 use super::event::Event;
 use super::order::{Answer, Order, Request, VERSION};
 use super::status::{AccountStatus, Doing, Status};
@@ -66,7 +66,7 @@ pub fn answers() -> Vec<Example> {
         Answer::Status(Box::new(status)),
         Answer::Passed(Box::new(passed)),
         Answer::Unknown("wrok".to_owned()),
-        Answer::Reloaded(Box::new(Changes { added: vec!["home".to_owned()], ..Changes::default() })),
+        Answer::Reloaded(Box::new(ConfigChanges { added: vec!["home".to_owned()], ..ConfigChanges::default() })),
         Answer::Event(Event::Paused("work".to_owned(), true).to_json(at)),
         Answer::Missed(3),
         Answer::Error { text: "this is not an order".to_owned(), code: 64 },

@@ -32,15 +32,15 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 pub use event::Event;
-pub use plan::{Load, Plan};
+pub use plan::{ConfigLoader, DaemonPlan};
 
 use self::board::Board;
-use self::changes::Changes;
+use self::changes::ConfigChanges;
 use self::event::Events;
 use self::reload::Supervisor;
-use self::service::Service;
+use self::service::ServiceManager;
 use self::socket::{Looking, Socket};
-use self::worker::Look;
+use self::worker::RequestedLook;
 use crate::error::{Error, Kind, Result};
 use crate::pass::World;
 use crate::pipeline::Job;
@@ -71,13 +71,13 @@ impl fmt::Debug for Task {
 #[derive(Debug)]
 struct Hand {
     task: watch::Sender<Arc<Task>>,
-    orders: mpsc::Sender<Look>,
+    orders: mpsc::Sender<RequestedLook>,
     stop: CancellationToken,
 }
 
 /// What the parts of the daemon share.
 struct Daemon {
-    plan: Mutex<Arc<Plan>>,
+    plan: Mutex<Arc<DaemonPlan>>,
     events: Events,
     board: Board,
     workers: Mutex<BTreeMap<String, Hand>>,
@@ -101,12 +101,12 @@ impl fmt::Debug for Daemon {
 }
 
 /// What changed, or why nothing did.
-type Reloaded = Result<Changes>;
+type Reloaded = Result<ConfigChanges>;
 
 /// Runs until `stop` is cancelled. Then every worker finishes its batch. `log` gets every event.
 pub async fn run(
-    plan: Plan,
-    load: Load,
+    plan: DaemonPlan,
+    load: ConfigLoader,
     hangups: mpsc::Receiver<()>,
     stop: CancellationToken,
     log: impl FnMut(Event) + Send + 'static,
@@ -137,7 +137,7 @@ pub async fn run(
     parts.spawn(outbox::empty(Arc::clone(&daemon), stop.clone()));
     parts.spawn(upkeep::keep_up(Arc::clone(&daemon), stop.clone()));
     parts.spawn(wakeful::watch(Arc::clone(&daemon), stop.clone()));
-    let service = Service::of_this_process();
+    let service = ServiceManager::of_this_process();
     parts.spawn(service.clone().follow(Arc::clone(&daemon), stop.clone()));
     let supervisor = Supervisor::new(Arc::clone(&daemon), load, service, stop.clone());
     supervisor.run(asked, hangups).await;
@@ -155,7 +155,7 @@ fn write_log(mut heard: mpsc::Receiver<Event>, mut log: impl FnMut(Event)) {
 }
 
 impl Daemon {
-    fn plan(&self) -> Arc<Plan> {
+    fn plan(&self) -> Arc<DaemonPlan> {
         Arc::clone(&self.plan.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -176,7 +176,7 @@ impl Daemon {
 
     /// Orders passes over accounts, or over all if none is named. With `waits`, the caller waits for the results.
     async fn look(&self, accounts: &[String], typed: bool, waits: bool) -> Looking {
-        let known: BTreeMap<String, mpsc::Sender<Look>> =
+        let known: BTreeMap<String, mpsc::Sender<RequestedLook>> =
             self.workers().iter().map(|(name, hand)| (name.clone(), hand.orders.clone())).collect();
         let names: Vec<String> = if accounts.is_empty() { known.keys().cloned().collect() } else { accounts.to_vec() };
         let mut looking = Looking::default();
@@ -186,7 +186,7 @@ impl Daemon {
                 continue;
             };
             let (told, passed) = oneshot::channel();
-            let look = Look { typed, told: waits.then_some(told) };
+            let look = RequestedLook { typed, told: waits.then_some(told) };
             // A full queue holds enough passes for a caller that does not wait. If the worker has ended, the caller
             // notices the dropped channel.
             match waits {

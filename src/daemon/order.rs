@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::changes::Changes;
+use super::changes::ConfigChanges;
 use super::status::Status;
 use crate::error::{Error, Kind, Result};
 use crate::pass::Passed;
@@ -89,7 +89,7 @@ pub enum Answer {
     /// To whatever names an account: this daemon fetches no account of that name.
     Unknown(String),
     /// To `reload`: what changed.
-    Reloaded(Box<Changes>),
+    Reloaded(Box<ConfigChanges>),
     /// To `events`.
     Event(Value),
     /// This many events were lost, because they were read too slowly.

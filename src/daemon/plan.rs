@@ -12,7 +12,7 @@ use crate::pipeline::Job;
 
 /// Everything that the config asks of the daemon.
 #[derive(Clone)]
-pub struct Plan {
+pub struct DaemonPlan {
     /// What passes work with.
     pub world: World,
     /// The accounts.
@@ -29,11 +29,11 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
-impl fmt::Debug for Plan {
+impl fmt::Debug for DaemonPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Plan").field("jobs", &self.jobs).finish_non_exhaustive()
     }
 }
 
 /// Reads the config again, whole, or says why it cannot be used.
-pub type Load = Arc<dyn Fn(&Plan) -> Result<Plan> + Send + Sync>;
+pub type ConfigLoader = Arc<dyn Fn(&DaemonPlan) -> Result<DaemonPlan> + Send + Sync>;

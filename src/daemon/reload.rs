@@ -11,18 +11,18 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::changes::Changes;
+use super::changes::ConfigChanges;
 use super::event::Event;
-use super::files::Files;
-use super::service::Service;
+use super::files::WatchedFiles;
+use super::service::ServiceManager;
 use super::worker::Worker;
-use super::{Daemon, Hand, Load, ORDER_QUEUE, Plan, Reloaded, Task};
+use super::{ConfigLoader, Daemon, DaemonPlan, Hand, ORDER_QUEUE, Reloaded, Task};
 use crate::error::{Error, Kind};
 use crate::pass::{self, World};
 use crate::pipeline::Job;
 
 /// Why the supervisor wakes up.
-enum Wake {
+enum SupervisorWake {
     Stop,
     /// A client wants the config to be read.
     Asked(oneshot::Sender<Reloaded>),
@@ -38,14 +38,19 @@ const WORKER_CHECK: Duration = Duration::from_secs(10);
 /// Starts and stops the workers.
 pub(super) struct Supervisor {
     daemon: Arc<Daemon>,
-    load: Load,
+    load: ConfigLoader,
     stop: CancellationToken,
-    service: Service,
+    service: ServiceManager,
     handles: BTreeMap<String, JoinHandle<()>>,
 }
 
 impl Supervisor {
-    pub(super) fn new(daemon: Arc<Daemon>, load: Load, service: Service, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        daemon: Arc<Daemon>,
+        load: ConfigLoader,
+        service: ServiceManager,
+        stop: CancellationToken,
+    ) -> Self {
         Self { daemon, load, stop, service, handles: BTreeMap::new() }
     }
 
@@ -57,30 +62,30 @@ impl Supervisor {
     ) {
         let plan = self.daemon.plan();
         plan.jobs.iter().for_each(|job| self.begin(&plan, job));
-        let mut files = Files::watch(plan.files.clone()).await;
+        let mut files = WatchedFiles::watch(plan.files.clone()).await;
         drop(plan);
         self.service.ready();
         let mut next_check = Instant::now() + WORKER_CHECK;
         loop {
             let wake = async {
                 tokio::select! {
-                    () = self.stop.cancelled() => Wake::Stop,
-                    Some(reply) = asked.recv() => Wake::Asked(reply),
-                    Some(()) = hangups.recv() => Wake::Changed,
-                    () = files.changed() => Wake::Changed,
-                    () = tokio::time::sleep_until(next_check) => Wake::Time,
+                    () = self.stop.cancelled() => SupervisorWake::Stop,
+                    Some(reply) = asked.recv() => SupervisorWake::Asked(reply),
+                    Some(()) = hangups.recv() => SupervisorWake::Changed,
+                    () = files.changed() => SupervisorWake::Changed,
+                    () = tokio::time::sleep_until(next_check) => SupervisorWake::Time,
                 }
             };
             match self.service.alive_until(wake).await {
-                Wake::Stop => break,
-                Wake::Asked(reply) => {
+                SupervisorWake::Stop => break,
+                SupervisorWake::Asked(reply) => {
                     let said = self.reload(&mut files).await;
                     reply.send(said).ok();
                 }
-                Wake::Changed => {
+                SupervisorWake::Changed => {
                     self.reload(&mut files).await.ok();
                 }
-                Wake::Time => {
+                SupervisorWake::Time => {
                     self.restart_ended_workers().await;
                     next_check = Instant::now() + WORKER_CHECK;
                 }
@@ -93,7 +98,7 @@ impl Supervisor {
         self.daemon.workers().clear();
     }
 
-    fn begin(&mut self, plan: &Plan, job: &Job) {
+    fn begin(&mut self, plan: &DaemonPlan, job: &Job) {
         let name = job.account.name.clone();
         let task = Arc::new(Task { world: plan.world.clone(), job: job.clone() });
         let (task, takes) = watch::channel(task);
@@ -139,7 +144,7 @@ impl Supervisor {
     }
 
     /// Reads the config and applies what differs.
-    async fn reload(&mut self, files: &mut Files) -> Reloaded {
+    async fn reload(&mut self, files: &mut WatchedFiles) -> Reloaded {
         let service = self.service.clone();
         service.reloading();
         // Workers take some time to end.
@@ -148,7 +153,7 @@ impl Supervisor {
         reloaded
     }
 
-    async fn take_over(&mut self, files: &mut Files) -> Reloaded {
+    async fn take_over(&mut self, files: &mut WatchedFiles) -> Reloaded {
         let (before, load, seen) = (self.daemon.plan(), Arc::clone(&self.load), files.seen().await);
         let reading = Arc::clone(&before);
         let read = tokio::task::spawn_blocking(move || load(&reading)).await;
@@ -178,7 +183,7 @@ impl Supervisor {
         }
     }
 
-    async fn apply(&mut self, before: &Plan, plan: Plan) -> Changes {
+    async fn apply(&mut self, before: &DaemonPlan, plan: DaemonPlan) -> ConfigChanges {
         let plan = Arc::new(plan);
         *self.daemon.plan.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&plan);
         let Difference { ended, begun, changed } = Difference::between(before, &plan);
@@ -216,7 +221,7 @@ impl Supervisor {
         self.daemon.look(&refused, false, false).await;
         let is_same = ended.is_empty() && begun.is_empty() && changed.is_empty();
         let (new, old) = (&plan.config, &before.config);
-        Changes {
+        ConfigChanges {
             // One of the user's addresses may come from an account or a relay.
             rules: !new.has_rules_of(old) || is_same && new.has_relays_of(old) && new.settings.me != old.settings.me,
             relays: !new.has_relays_of(old),
@@ -230,7 +235,7 @@ impl Supervisor {
 }
 
 /// Whether no other account of the config has the same name space.
-fn keeps(plan: &Plan, job: &Job) -> bool {
+fn keeps(plan: &DaemonPlan, job: &Job) -> bool {
     let mailbox = job.account.mailbox();
     plan.jobs.iter().filter(|other| other.account.mailbox() == mailbox).count() == 1
 }
@@ -244,9 +249,10 @@ struct Difference {
 }
 
 impl Difference {
-    fn between(before: &Plan, after: &Plan) -> Self {
+    fn between(before: &DaemonPlan, after: &DaemonPlan) -> Self {
         let name = |job: &Job| job.account.name.clone();
-        let by_name = |plan: &Plan| plan.jobs.iter().map(|job| (name(job), job.clone())).collect::<BTreeMap<_, _>>();
+        let by_name =
+            |plan: &DaemonPlan| plan.jobs.iter().map(|job| (name(job), job.clone())).collect::<BTreeMap<_, _>>();
         let (old, new) = (by_name(before), by_name(after));
         let is_same =
             |job: &Job, old: &Job| job.account.is_fetched_like(&old.account) && keeps(before, old) == keeps(after, job);

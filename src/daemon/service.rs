@@ -23,7 +23,7 @@ const SHORTEST_PULSE: Duration = Duration::from_millis(1);
 
 /// A message to the service manager.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Said {
+enum ServiceState {
     Ready,
     Reloading,
     Alive,
@@ -33,9 +33,9 @@ enum Said {
 
 /// The service manager, if there is one.
 #[derive(Clone, Debug)]
-pub(super) struct Service(Option<SyncSender<Said>>);
+pub(super) struct ServiceManager(Option<SyncSender<ServiceState>>);
 
-impl Service {
+impl ServiceManager {
     /// The service manager that started this process.
     pub(super) fn of_this_process() -> Self {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
@@ -51,20 +51,20 @@ impl Service {
 
     /// Says that all workers are running.
     pub(super) fn ready(&self) {
-        self.say(Said::Ready);
+        self.say(ServiceState::Ready);
     }
 
     /// Says that the config is being read; `ready` follows.
     pub(super) fn reloading(&self) {
-        self.say(Said::Reloading);
+        self.say(ServiceState::Reloading);
     }
 
     /// Says that the workers are being stopped.
     pub(super) fn stopping(&self) {
-        self.say(Said::Stopping);
+        self.say(ServiceState::Stopping);
     }
 
-    fn say(&self, said: Said) {
+    fn say(&self, said: ServiceState) {
         if let Some(tell) = &self.0 {
             tell.try_send(said).ok();
         }
@@ -79,7 +79,7 @@ impl Service {
         loop {
             tokio::select! {
                 done = &mut wait => return done,
-                _ = pulse.tick() => self.say(Said::Alive),
+                _ = pulse.tick() => self.say(ServiceState::Alive),
             }
         }
     }
@@ -93,7 +93,7 @@ impl Service {
         while !stop.is_cancelled() {
             let status = daemon.board.in_words();
             if status != before {
-                self.say(Said::Status(status.clone()));
+                self.say(ServiceState::Status(status.clone()));
                 before = status;
             }
             tokio::select! { () = sleep(STATUS_INTERVAL) => {}, () = stop.cancelled() => return }
@@ -102,7 +102,7 @@ impl Service {
     }
 }
 
-fn tell_all(told: &Receiver<Said>) {
+fn tell_all(told: &Receiver<ServiceState>) {
     while let Ok(said) = told.recv() {
         if let Err(e) = tell(&said) {
             tracing::debug!("telling the service manager: {e}");
@@ -110,12 +110,12 @@ fn tell_all(told: &Receiver<Said>) {
     }
 }
 
-fn tell(said: &Said) -> std::io::Result<()> {
+fn tell(said: &ServiceState) -> std::io::Result<()> {
     match said {
-        Said::Ready => sd_notify::notify(&[NotifyState::Ready]),
-        Said::Reloading => sd_notify::notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?]),
-        Said::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
-        Said::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
-        Said::Status(status) => sd_notify::notify(&[NotifyState::Status(status)]),
+        ServiceState::Ready => sd_notify::notify(&[NotifyState::Ready]),
+        ServiceState::Reloading => sd_notify::notify(&[NotifyState::Reloading, NotifyState::monotonic_usec_now()?]),
+        ServiceState::Alive => sd_notify::notify(&[NotifyState::Watchdog]),
+        ServiceState::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
+        ServiceState::Status(status) => sd_notify::notify(&[NotifyState::Status(status)]),
     }
 }

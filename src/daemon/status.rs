@@ -54,7 +54,7 @@ pub struct AccountStatus {
     /// How many messages are left for the next pass.
     pub left: u64,
     /// The last problem, if it is not solved.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<AccountTrouble>,
 }
 
 /// What an account is doing.
@@ -78,7 +78,7 @@ pub enum Doing {
 
 /// A problem of an account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
+pub struct AccountTrouble {
     /// In words.
     pub text: String,
     /// When it began.
@@ -119,10 +119,13 @@ pub fn remembered(world: &World, accounts: &[&Account]) -> Result<Status> {
     let of = |account: &&Account| -> Result<AccountStatus> {
         let space = registered.iter().find(|known| known.label == account.name).map(|known| known.space.as_str());
         let trouble = match failing(world, account)? {
-            Some(pace) => {
-                Some(Trouble { text: pace.cause, since: pace.since, times: pace.failures, is_refused: pace.is_refused })
-            }
-            None => world.store.partial_failure(&account.name)?.map(|partial| Trouble {
+            Some(pace) => Some(AccountTrouble {
+                text: pace.cause,
+                since: pace.since,
+                times: pace.failures,
+                is_refused: pace.is_refused,
+            }),
+            None => world.store.partial_failure(&account.name)?.map(|partial| AccountTrouble {
                 text: partial.cause,
                 since: partial.since,
                 times: partial.times,

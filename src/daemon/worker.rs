@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
 use super::newest::Newest;
-use super::status::{Doing, Trouble};
+use super::status::{AccountTrouble, Doing};
 use super::{Daemon, Task};
 use crate::error::{Error, Kind};
 use crate::pass::{self, Passed, Report, Silent, Watch, World, on_own_thread};
@@ -34,7 +34,7 @@ const SHORT_WAITS_TOLERATED: u32 = 3;
 
 /// An order to look at the account now.
 #[derive(Debug)]
-pub(super) struct Look {
+pub(super) struct RequestedLook {
     /// Whether a refused login is tried again, too.
     pub(super) typed: bool,
     /// The channel to the client that waits for the result.
@@ -46,7 +46,7 @@ pub(super) struct Look {
 pub(super) struct Worker {
     pub(super) daemon: Arc<Daemon>,
     pub(super) task: watch::Receiver<Arc<Task>>,
-    pub(super) orders: mpsc::Receiver<Look>,
+    pub(super) orders: mpsc::Receiver<RequestedLook>,
     pub(super) stop: CancellationToken,
     /// Whether the session is kept between passes. It is not if two accounts share a name space.
     pub(super) keeps: bool,
@@ -61,10 +61,10 @@ pub(super) struct Worker {
 
 /// Why a worker wakes up.
 #[derive(Debug)]
-enum Wake {
+enum WorkerWake {
     Stop,
     Time,
-    Order(Look),
+    Order(RequestedLook),
     News(BTreeSet<String>),
     /// There may be news anywhere, or the connection broke.
     Perhaps,
@@ -81,20 +81,20 @@ impl Worker {
         let mut is_typed = false;
         loop {
             let extent = match self.wake(next).await {
-                Wake::Stop => break,
-                Wake::Pauses => continue,
-                Wake::News(folders) => Extent::Folders(folders),
-                Wake::Order(look) => {
+                WorkerWake::Stop => break,
+                WorkerWake::Pauses => continue,
+                WorkerWake::News(folders) => Extent::Folders(folders),
+                WorkerWake::Order(look) => {
                     is_typed = look.typed;
                     looks.push(look);
                     Extent::All
                 }
-                Wake::Time => {
+                WorkerWake::Time => {
                     self.short_waits = self.short_waits.saturating_sub(1);
                     Extent::All
                 }
-                Wake::Perhaps => Extent::All,
-                Wake::Network => {
+                WorkerWake::Perhaps => Extent::All,
+                WorkerWake::Network => {
                     self.forgive_the_network().await;
                     // All workers notice the change at once, but should not all connect at once.
                     next = next.min(Instant::now() + NETWORK_SPREAD.mul_f64(pass::random()));
@@ -136,7 +136,7 @@ impl Worker {
         self.task.borrow().job.account.name.clone()
     }
 
-    async fn wake(&mut self, next: Instant) -> Wake {
+    async fn wake(&mut self, next: Instant) -> WorkerWake {
         let waits_since = Instant::now();
         let hears = self.short_waits < SHORT_WAITS_TOLERATED;
         let news_pause = news_pause(self.false_news);
@@ -151,25 +151,25 @@ impl Worker {
         };
         tokio::select! {
             biased;
-            () = self.stop.cancelled() => Wake::Stop,
-            Some(look) = self.orders.recv() => Wake::Order(look),
-            _ = self.pauses.changed() => Wake::Pauses,
-            _ = self.network.changed() => Wake::Network,
-            () = tokio::time::sleep_until(next) => Wake::Time,
+            () = self.stop.cancelled() => WorkerWake::Stop,
+            Some(look) = self.orders.recv() => WorkerWake::Order(look),
+            _ = self.pauses.changed() => WorkerWake::Pauses,
+            _ = self.network.changed() => WorkerWake::Network,
+            () = tokio::time::sleep_until(next) => WorkerWake::Time,
             heard = heard => match heard {
                 Ok(heard) => {
                     // The server works, however short the wait was: when much mail comes, every wait is short.
                     self.short_waits = 0;
                     match heard {
-                        Heard::News(folders) => Wake::News(folders),
-                        Heard::Anywhere => Wake::Perhaps,
+                        Heard::News(folders) => WorkerWake::News(folders),
+                        Heard::Anywhere => WorkerWake::Perhaps,
                     }
                 }
                 Err(error) => {
                     tracing::info!("{}: the wait for news ended: {error}", self.name());
                     self.session.as_mut().map(Session::hang_up);
                     self.short_waits = if waits_since.elapsed() < SHORT_WAIT { self.short_waits + 1 } else { 0 };
-                    Wake::Perhaps
+                    WorkerWake::Perhaps
                 }
             },
         }
@@ -332,7 +332,7 @@ impl Worker {
 }
 
 fn failed_pass(account: &str, error: &Error) -> Passed {
-    let said = pass::Said { error: error.to_string(), transient: error.is_transient() };
+    let said = pass::ReportedError { error: error.to_string(), transient: error.is_transient() };
     Passed { account: account.to_owned(), errors: vec![said], code: error.exit_code(), ..Passed::default() }
 }
 
@@ -349,14 +349,14 @@ fn after(now: Timestamp, wait: Duration) -> Option<Timestamp> {
 }
 
 /// The problem that continues, or a new one.
-fn repeated_trouble(before: Option<Trouble>, error: &Error, now: Timestamp) -> Trouble {
+fn repeated_trouble(before: Option<AccountTrouble>, error: &Error, now: Timestamp) -> AccountTrouble {
     let since = before.as_ref().map_or(now, |trouble| trouble.since);
     let times = before.map_or(1, |trouble| trouble.times.saturating_add(1));
-    Trouble { text: error.to_string(), since, times, is_refused: false }
+    AccountTrouble { text: error.to_string(), since, times, is_refused: false }
 }
 
-fn trouble(pace: &Pace) -> Trouble {
-    Trouble { text: pace.cause.clone(), since: pace.since, times: pace.failures, is_refused: pace.is_refused }
+fn trouble(pace: &Pace) -> AccountTrouble {
+    AccountTrouble { text: pace.cause.clone(), since: pace.since, times: pace.failures, is_refused: pace.is_refused }
 }
 
 /// How many passes to one host may run at a time.

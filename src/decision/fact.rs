@@ -77,7 +77,7 @@ impl Counted {
 
 /// A question with the answer it got while deciding.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Read {
+pub struct AnsweredQuestion {
     /// What was asked.
     pub fact: Fact,
     /// What was answered.

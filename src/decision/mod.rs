@@ -8,10 +8,10 @@
 mod fact;
 mod telling;
 
-pub use fact::{ANSWERED, APPENDED, Counted, Fact, Read, Write};
+pub use fact::{ANSWERED, APPENDED, AnsweredQuestion, Counted, Fact, Write};
 pub use telling::{
-    Append, EnvelopeFrom, Form, Importance, Input, Lmtp, Notify, Per, Pipe, Redirect, RedirectMode, Reject, Reply,
-    Telling, Vacation, Way, host_of,
+    Append, EnvelopeFrom, Importance, Lmtp, Notify, Per, Pipe, ProgramInput, Redirect, RedirectMode, Reject, Reply,
+    ReplyForm, Telling, Vacation, Way, host_of,
 };
 
 use std::fmt;
@@ -35,7 +35,7 @@ pub struct Decision {
     /// The edited messages: version 1 is the first of these.
     pub edited: Vec<Arc<Message>>,
     /// What was read from the state.
-    pub reads: Vec<Read>,
+    pub reads: Vec<AnsweredQuestion>,
     /// What is to be written into the state.
     pub writes: Vec<Write>,
     /// What rules asked to be logged, and what the user should know although all is well: a suppressed reply.

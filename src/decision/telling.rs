@@ -128,13 +128,13 @@ pub struct Vacation {
     pub envelope_from: EnvelopeFrom,
     /// What else was said about it.
     #[serde(default)]
-    pub form: Form,
+    pub form: ReplyForm,
 }
 
 /// What `vacation` and `reply` say about an answer that most of them leave out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Form {
+pub struct ReplyForm {
     /// The folder in which a copy of it is filed (RFC 8580).
     pub fcc: Option<FolderName>,
     /// Addresses that are the user's beside those of the config: it comes from the one that was written to.
@@ -168,7 +168,7 @@ pub struct Reply {
     pub envelope_from: EnvelopeFrom,
     /// What else was said about it.
     #[serde(default)]
-    pub form: Form,
+    pub form: ReplyForm,
 }
 
 /// How often a reply goes out.
@@ -188,7 +188,7 @@ pub struct Pipe {
     /// The program and its arguments; no shell.
     pub run: Vec<String>,
     /// What it reads.
-    pub input: Input,
+    pub input: ProgramInput,
     /// Of attachments those that fit one of these patterns, by type or by name; none: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
@@ -218,7 +218,7 @@ impl Pipe {
 /// What a program reads on its standard input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Input {
+pub enum ProgramInput {
     /// The whole message.
     #[default]
     Message,
@@ -314,7 +314,7 @@ impl Way {
     }
 
     /// What is said about an answer; `None` for everything else.
-    pub fn form(&self) -> Option<&Form> {
+    pub fn form(&self) -> Option<&ReplyForm> {
         match self {
             Self::Vacation(vacation) => Some(&vacation.form),
             Self::Reply(reply) => Some(&reply.form),

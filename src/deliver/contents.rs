@@ -18,7 +18,7 @@ type Changed = [Option<(u64, i128)>; 2];
 
 /// What was read of a Maildir.
 #[derive(Debug)]
-struct Look {
+struct MaildirLook {
     changed: Changed,
     held: Contents,
     again: Instant,
@@ -26,7 +26,7 @@ struct Look {
 
 /// The contents of each Maildir that was asked for.
 #[derive(Debug, Default)]
-pub(super) struct FolderContents(Mutex<HashMap<PathBuf, Look>>);
+pub(super) struct FolderContents(Mutex<HashMap<PathBuf, MaildirLook>>);
 
 impl FolderContents {
     /// The contents of an existing Maildir.
@@ -42,7 +42,7 @@ impl FolderContents {
         let start = Instant::now();
         let held = read(disk, maildir).map_err(failed)?;
         let rest: Duration = start.elapsed() * REREAD_FACTOR;
-        looks.insert(maildir.to_owned(), Look { changed, held, again: Instant::now() + rest });
+        looks.insert(maildir.to_owned(), MaildirLook { changed, held, again: Instant::now() + rest });
         Ok(held)
     }
 }

@@ -41,12 +41,12 @@ pub(super) fn finish(disk: &dyn Disk, target: &MboxTarget) -> Result<bool> {
         return is_in_mbox(disk, target);
     }
     with_locked(disk, &target.file, |file| match find(disk, file, target)? {
-        Found::Whole => Ok(()),
-        Found::Torn(start) => {
+        MboxMatch::Whole => Ok(()),
+        MboxMatch::Torn(start) => {
             file.truncate(start)?;
             append(disk, file, target)
         }
-        Found::Nothing => append(disk, file, target),
+        MboxMatch::Nothing => append(disk, file, target),
     })?;
     remove_staged(disk, target)?;
     Ok(true)
@@ -217,18 +217,18 @@ impl Quoter {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+enum MboxMatch {
     Whole,
     /// From this offset to the end of the file.
     Torn(u64),
     Nothing,
 }
 
-fn find(disk: &dyn Disk, file: &dyn SharedFile, target: &MboxTarget) -> io::Result<Found> {
+fn find(disk: &dyn Disk, file: &dyn SharedFile, target: &MboxTarget) -> io::Result<MboxMatch> {
     let length = file.length()?;
     let Some(start) = find_line(file, target.line.as_bytes(), length)? else {
         let torn = torn_line(file, target.line.as_bytes(), length)?;
-        return Ok(torn.map_or(Found::Nothing, Found::Torn));
+        return Ok(torn.map_or(MboxMatch::Nothing, MboxMatch::Torn));
     };
     let mut at = start;
     let mut is_same = true;
@@ -244,16 +244,16 @@ fn find(disk: &dyn Disk, file: &dyn SharedFile, target: &MboxTarget) -> io::Resu
         Ok(())
     })?;
     if is_same {
-        return Ok(Found::Whole);
+        return Ok(MboxMatch::Whole);
     }
     if at == length {
-        return Ok(Found::Torn(start));
+        return Ok(MboxMatch::Torn(start));
     }
     // A mail reader changes header fields, while a torn message is followed by the next one.
     let mut next = [0; 16];
     let read = read_full(file, &mut next, at)?;
     let is_torn = next[..read].trim_ascii_start().starts_with(FROM_PREFIX);
-    Ok(if is_torn { Found::Nothing } else { Found::Whole })
+    Ok(if is_torn { MboxMatch::Nothing } else { MboxMatch::Whole })
 }
 
 /// Where a line starts.

@@ -12,7 +12,7 @@ mod stage;
 
 pub use folders::{Folders, host_part};
 pub use keywords::Letters;
-pub use orphans::{Orphan, Published, files_named, find_originals, find_published, find_staged};
+pub use orphans::{Orphan, PublishedNames, files_named, find_originals, find_published, find_staged};
 pub use publish::publish;
 pub use recover::{Held, recover, recover_what_can_be, recover_with};
 pub use stage::{Plan, Stager, files_of};

@@ -75,10 +75,10 @@ pub fn find_staged(disk: &dyn Disk, root: &Path) -> Result<Vec<Orphan>> {
 }
 
 /// The names of our mail below the mail root, by the tags of their accounts.
-pub type Published = HashMap<String, Arc<HashSet<DeliveryName>>>;
+pub type PublishedNames = HashMap<String, Arc<HashSet<DeliveryName>>>;
 
 /// The names of our mail below the mail root, whatever flags it has, for all accounts.
-pub fn find_published(disk: &dyn Disk, root: &Path) -> Result<Published> {
+pub fn find_published(disk: &dyn Disk, root: &Path) -> Result<PublishedNames> {
     let mut found: HashMap<String, HashSet<DeliveryName>> = HashMap::new();
     until_nothing_is_new(|| {
         let mut new = 0;
@@ -148,10 +148,10 @@ pub fn files_named(disk: &dyn Disk, maildir: &Path, name: &str, depth: usize) ->
 
 /// The Maildirs at and below a directory.
 pub(super) fn maildirs(disk: &dyn Disk, root: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    below(&mut Walk::new(disk), root, MAX_FOLDER_DEPTH, found)
+    below(&mut VisitedFolders::new(disk), root, MAX_FOLDER_DEPTH, found)
 }
 
-fn below(walk: &mut Walk<'_>, dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
+fn below(walk: &mut VisitedFolders<'_>, dir: &Path, depth: usize, found: &mut Vec<PathBuf>) -> Result<()> {
     if !walk.is_new(dir)? {
         return Ok(());
     }
@@ -167,12 +167,12 @@ fn below(walk: &mut Walk<'_>, dir: &Path, depth: usize, found: &mut Vec<PathBuf>
 }
 
 /// The directories that were visited, so that none is visited again through a symlink.
-struct Walk<'a> {
+struct VisitedFolders<'a> {
     disk: &'a dyn Disk,
     visited: HashSet<(u64, u64)>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> VisitedFolders<'a> {
     fn new(disk: &'a dyn Disk) -> Self {
         Self { disk, visited: HashSet::new() }
     }
@@ -195,11 +195,11 @@ fn search(
     depth: usize,
     each: &mut dyn FnMut(PathBuf, &str),
 ) -> Result<()> {
-    search_in(&mut Walk::new(disk), dir, wanted, depth, each)
+    search_in(&mut VisitedFolders::new(disk), dir, wanted, depth, each)
 }
 
 fn search_in(
-    walk: &mut Walk<'_>,
+    walk: &mut VisitedFolders<'_>,
     dir: &Path,
     wanted: &[&str],
     depth: usize,

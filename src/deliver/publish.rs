@@ -13,7 +13,7 @@ use crate::state::{Disk, Owned, Published, Recorded, Target, as_paths, sync_dirs
 /// not published.
 pub fn publish(disk: &dyn Disk, owned: &Owned, recorded: Recorded) -> Result<Published> {
     for target in recorded.targets() {
-        if publish_one(disk, target).map_err(Error::of_everything)? == Outcome::NotStaged
+        if publish_one(disk, target).map_err(Error::of_everything)? == PublishOutcome::NotStaged
             && Safeguard::GoneIsNotPublished.is_on()
         {
             let text = format!("{} is gone, which {} had just staged", target.tmp_path().display(), owned.space());
@@ -29,7 +29,7 @@ pub fn publish(disk: &dyn Disk, owned: &Owned, recorded: Recorded) -> Result<Pub
 
 /// The result for a staged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum PublishOutcome {
     /// It is where it should be.
     Published,
     /// It was not under `tmp/`.
@@ -37,12 +37,12 @@ pub(super) enum Outcome {
 }
 
 /// Renames one file. If the name is taken, the file there is ours from before a crash, and the staged one is removed.
-pub(super) fn publish_one(disk: &dyn Disk, target: &Target) -> Result<Outcome> {
+pub(super) fn publish_one(disk: &dyn Disk, target: &Target) -> Result<PublishOutcome> {
     let (from, to) = (target.tmp_path(), target.published_path());
     let result = match disk.rename(&from, &to) {
-        Ok(()) => Ok(Outcome::Published),
+        Ok(()) => Ok(PublishOutcome::Published),
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => publish_beside(disk, &from, &to),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Outcome::NotStaged),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(PublishOutcome::NotStaged),
         Err(e) => Err(e),
     };
     result.map_err(|e| Error::of_target(&target.maildir, format!("publishing {}", to.display()), e))
@@ -50,16 +50,16 @@ pub(super) fn publish_one(disk: &dyn Disk, target: &Target) -> Result<Outcome> {
 
 /// Handles a name that is taken. If the bytes are the same, this program published them before a crash. Otherwise both
 /// files stay.
-fn publish_beside(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<Outcome> {
+fn publish_beside(disk: &dyn Disk, from: &Path, to: &Path) -> io::Result<PublishOutcome> {
     if is_same(&mut *disk.open(from)?, &mut *disk.open(to)?)? {
-        return disk.remove(from).map(|()| Outcome::Published);
+        return disk.remove(from).map(|()| PublishOutcome::Published);
     }
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     let (base, info) = name.split_at(name.find(":2,").unwrap_or(name.len()));
     for n in 2..=MAX_SAME_NAMES {
         match disk.rename(from, &to.with_file_name(format!("{base},N={n}{info}"))) {
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            renamed => return renamed.map(|()| Outcome::Published),
+            renamed => return renamed.map(|()| PublishOutcome::Published),
         }
     }
     Err(io::ErrorKind::AlreadyExists.into())

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use super::mbox;
 use super::orphans::find_all_published;
-use super::publish::{Outcome, publish_one};
+use super::publish::{PublishOutcome, publish_one};
 use crate::error::{Error, Result};
 use crate::safeguard::Safeguard;
 use crate::state::{Disk, EntryId, Owned, Recovered, Store, Target, Unfinished, as_paths, sync_dirs, touched_dirs};
@@ -54,7 +54,7 @@ pub fn recover_with(
 ) -> Result<(Recovered, Vec<Held>)> {
     let rows = store.unfinished(owned.space())?;
     let odd = !rows.is_empty();
-    let mut standing = Standing { disk, names: HashMap::new() };
+    let mut standing = StandingNames { disk, names: HashMap::new() };
     let (mut published, mut absent, mut held) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         match is_published(disk, &mut standing, &row) {
@@ -74,7 +74,7 @@ pub fn recover_with(
 }
 
 /// Publishes what is staged of a row. Returns whether any of its files is known to be in its folder or in an mbox.
-fn is_published(disk: &dyn Disk, standing: &mut Standing<'_>, row: &Unfinished) -> Result<bool> {
+fn is_published(disk: &dyn Disk, standing: &mut StandingNames<'_>, row: &Unfinished) -> Result<bool> {
     // A message that is only discarded or sent has nothing to publish; it only leaves its old place.
     let mut stands = row.targets.is_empty() && row.mboxes.is_empty();
     for target in &row.targets {
@@ -85,7 +85,7 @@ fn is_published(disk: &dyn Disk, standing: &mut Standing<'_>, row: &Unfinished) 
             stands |= match publish_one(disk, target) {
                 // The folder has become unreadable. What is staged there cannot be reached either.
                 Err(error) if error.target().is_some() => false,
-                outcome => outcome? == Outcome::Published,
+                outcome => outcome? == PublishOutcome::Published,
             };
         }
     }
@@ -123,12 +123,12 @@ fn remove_staged(disk: &dyn Disk, target: &Target) -> Result<()> {
 }
 
 /// The names in the folders. Each folder is read once.
-struct Standing<'a> {
+struct StandingNames<'a> {
     disk: &'a dyn Disk,
     names: HashMap<PathBuf, BTreeSet<String>>,
 }
 
-impl Standing<'_> {
+impl StandingNames<'_> {
     /// Whether the file is in the folder under any flags. Another version of the message has a longer name.
     fn holds(&mut self, target: &Target) -> Result<bool> {
         let names = match self.names.entry(target.maildir.clone()) {

@@ -6,11 +6,11 @@ use std::pin::pin;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::choose::{fill_in, offer};
-use super::found::{Offer, Origin};
-use super::web::{Web, Why, percent_encoded};
-use super::{Options, Subject};
-use crate::providers::ispdb::{self, Listed};
-use crate::providers::{Mail, Security};
+use super::found::{Offer, OfferOrigin};
+use super::web::{Web, WebFailure, percent_encoded};
+use super::{DiscoverOptions, Subject};
+use crate::providers::ispdb::{self, IspdbServer};
+use crate::providers::{MailProtocol, Security};
 
 /// The most nodes of a document. Real ones have a few hundred.
 const MOST_NODES: u32 = 10_000;
@@ -18,7 +18,7 @@ const MOST_NODES: u32 = 10_000;
 const MOST_SERVERS: usize = 16;
 
 /// Asks the domain itself, over https, at several addresses. The first that answers is used.
-pub(super) async fn ask_domain(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, Why> {
+pub(super) async fn ask_domain(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, WebFailure> {
     let (domain, host) = (&subject.domain, format!("autoconfig.{}", subject.domain));
     let query = format!("?emailaddress={}", percent_encoded(&subject.address));
     let places = [
@@ -28,7 +28,7 @@ pub(super) async fn ask_domain(subject: &Subject, web: &Web<'_>) -> Result<Vec<O
         web.https(&host, &format!("/.well-known/mail-v1.xml{query}")),
     ];
     let fetched =
-        async |place: &String| read(&web.get(place).await?, subject, &Origin::Autoconfig(without_query(place)));
+        async |place: &String| read(&web.get(place).await?, subject, &OfferOrigin::Autoconfig(without_query(place)));
     let [first, second, third] = &places;
     first_of(fetched(first), fetched(second), fetched(third)).await
 }
@@ -36,10 +36,10 @@ pub(super) async fn ask_domain(subject: &Subject, web: &Web<'_>) -> Result<Vec<O
 /// The first of three that succeeds, in this order: a later one is used only when all earlier ones have failed, and is not
 /// waited for when an earlier one has succeeded.
 async fn first_of<T>(
-    a: impl Future<Output = Result<T, Why>>,
-    b: impl Future<Output = Result<T, Why>>,
-    c: impl Future<Output = Result<T, Why>>,
-) -> Result<T, Why> {
+    a: impl Future<Output = Result<T, WebFailure>>,
+    b: impl Future<Output = Result<T, WebFailure>>,
+    c: impl Future<Output = Result<T, WebFailure>>,
+) -> Result<T, WebFailure> {
     let (mut a, mut b, mut c) = (pin!(a), pin!(b), pin!(c));
     let mut answers = [None, None, None];
     loop {
@@ -58,11 +58,11 @@ async fn first_of<T>(
 }
 
 /// Asks the domain over plain http, because many hosting companies offer nothing else.
-pub(super) async fn ask_unprotected(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, Why> {
+pub(super) async fn ask_unprotected(subject: &Subject, web: &Web<'_>) -> Result<Vec<Offer>, WebFailure> {
     let place = web.http(&format!("autoconfig.{}", subject.domain), "/mail/config-v1.1.xml");
     let place = format!("{place}?emailaddress={}", percent_encoded(&subject.address));
     let body = web.get(&place).await?;
-    read(&body, subject, &Origin::AutoconfigInTheClear(without_query(&place)))
+    read(&body, subject, &OfferOrigin::AutoconfigInTheClear(without_query(&place)))
 }
 
 /// Looks the domain up in Mozilla's database: first in the built-in copy, then on the web. The web server learns only the
@@ -70,10 +70,10 @@ pub(super) async fn ask_unprotected(subject: &Subject, web: &Web<'_>) -> Result<
 pub(super) async fn look_up(
     subject: &Subject,
     domain: &str,
-    origin: Origin,
+    origin: OfferOrigin,
     web: &Web<'_>,
-    options: &Options,
-) -> Result<Vec<Offer>, Why> {
+    options: &DiscoverOptions,
+) -> Result<Vec<Offer>, WebFailure> {
     let built_in: Vec<Offer> =
         ispdb::of_domain(domain).iter().filter_map(|listed| of_database(listed, subject, &origin)).collect();
     if !built_in.is_empty() {
@@ -84,7 +84,7 @@ pub(super) async fn look_up(
     read(&body, subject, &origin)
 }
 
-fn of_database(listed: &Listed<'_>, subject: &Subject, origin: &Origin) -> Option<Offer> {
+fn of_database(listed: &IspdbServer<'_>, subject: &Subject, origin: &OfferOrigin) -> Option<Offer> {
     let host = fill_in(listed.host, subject)?;
     let offer = offer(listed.mail, &host, listed.port, listed.security, subject, origin)?;
     Some(Offer { user: fill_in(listed.user, subject)?, is_token_only: listed.is_token_only, ..offer })
@@ -95,12 +95,12 @@ fn without_query(place: &str) -> String {
 }
 
 /// The servers in a document. Those without TLS are left out, and so are those with an invalid host or login name.
-pub(super) fn read(body: &[u8], subject: &Subject, origin: &Origin) -> Result<Vec<Offer>, Why> {
-    let text = std::str::from_utf8(body).map_err(|_| Why::from("its document is not UTF-8"))?;
+pub(super) fn read(body: &[u8], subject: &Subject, origin: &OfferOrigin) -> Result<Vec<Offer>, WebFailure> {
+    let text = std::str::from_utf8(body).map_err(|_| WebFailure::from("its document is not UTF-8"))?;
     // A DTD could define entities that expand without end ("billion laughs").
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_NODES, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text.trim_start_matches('\u{feff}'), options)
-        .map_err(|e| Why::from(format!("its document cannot be read: {e}")))?;
+        .map_err(|e| WebFailure::from(format!("its document cannot be read: {e}")))?;
     let root = document.root_element();
     let provider = root.children().find(|node| node.has_tag_name("emailProvider"));
     let provider =
@@ -110,11 +110,11 @@ pub(super) fn read(body: &[u8], subject: &Subject, origin: &Origin) -> Result<Ve
     if servers.is_empty() { Err("its document names no server with TLS".into()) } else { Ok(servers) }
 }
 
-fn server(node: Node<'_, '_>, subject: &Subject, origin: &Origin) -> Option<Offer> {
+fn server(node: Node<'_, '_>, subject: &Subject, origin: &OfferOrigin) -> Option<Offer> {
     let mail = match (node.tag_name().name(), node.attribute("type")?) {
-        ("incomingServer", "imap") => Mail::Imap,
-        ("incomingServer", "pop3") => Mail::Pop3,
-        ("outgoingServer", "smtp") => Mail::Smtp,
+        ("incomingServer", "imap") => MailProtocol::Imap,
+        ("incomingServer", "pop3") => MailProtocol::Pop3,
+        ("outgoingServer", "smtp") => MailProtocol::Smtp,
         _ => return None,
     };
     let text = |name: &str| {
@@ -148,17 +148,17 @@ mod tests {
         Subject::parse("ann.b@firm.example").unwrap()
     }
 
-    fn read_text(text: &str) -> Result<Vec<Offer>, Why> {
-        read(text.as_bytes(), &subject(), &Origin::Database)
+    fn read_text(text: &str) -> Result<Vec<Offer>, WebFailure> {
+        read(text.as_bytes(), &subject(), &OfferOrigin::Database)
     }
 
-    fn with(servers: &str) -> Result<Vec<Offer>, Why> {
+    fn with(servers: &str) -> Result<Vec<Offer>, WebFailure> {
         read_text(&format!(
             "<clientConfig version='1.1'><emailProvider id='x'>{servers}</emailProvider></clientConfig>"
         ))
     }
 
-    fn imap(fields: &str) -> Result<Vec<Offer>, Why> {
+    fn imap(fields: &str) -> Result<Vec<Offer>, WebFailure> {
         with(&format!("<incomingServer type='imap'>{fields}</incomingServer>"))
     }
 
@@ -180,8 +180,8 @@ mod tests {
         assert_eq!(
             shown,
             [
-                (Mail::Imap, "imap.firm.example", 993, Security::Implicit, "ann.b", true),
-                (Mail::Smtp, "smtp.firm.example", 587, Security::StartTls, "ann.b@firm.example", false),
+                (MailProtocol::Imap, "imap.firm.example", 993, Security::Implicit, "ann.b", true),
+                (MailProtocol::Smtp, "smtp.firm.example", 587, Security::StartTls, "ann.b@firm.example", false),
             ]
         );
     }
@@ -218,7 +218,7 @@ mod tests {
         let text = "= firm.example\nimap imap.%EMAILDOMAIN% 993 implicit %EMAILLOCALPART% token\nimap a_b! 993 implicit x token\n";
         let listed = ispdb::find(text, "firm.example");
         let offers: Vec<Offer> =
-            listed.iter().filter_map(|listed| of_database(listed, &subject(), &Origin::Database)).collect();
+            listed.iter().filter_map(|listed| of_database(listed, &subject(), &OfferOrigin::Database)).collect();
         let shown: Vec<_> = offers.iter().map(|o| (o.host.as_str(), o.user.as_str(), o.is_token_only)).collect();
         assert_eq!(shown, [("imap.firm.example", "ann.b", true)]);
     }
@@ -230,7 +230,7 @@ mod tests {
                      <socketType>SSL</socketType><username>%EMAILLOCALPART%</username></incomingServer></emailProvider></clientConfig>";
         let marked = format!("<!DOCTYPE x [<!ENTITY a 'a'>]>{known}&a;<![CDATA[ x ]]><!-- -->");
         try_changes("autoconfig", &[known.as_bytes(), marked.as_bytes()], |input| {
-            let Ok(offers) = read(input, &subject(), &Origin::Database) else { return Vec::new() };
+            let Ok(offers) = read(input, &subject(), &OfferOrigin::Database) else { return Vec::new() };
             for offer in &offers {
                 assert!(crate::config::is_host_name(&offer.host) && offer.port != 0, "{offer:?}");
                 assert!(!offer.user.contains(|c: char| c.is_control() || c.is_whitespace()), "{offer:?}");
@@ -252,7 +252,7 @@ mod tests {
         assert!(with(&many).unwrap_err().to_string().contains("cannot be read"));
         let deep = format!("{}{}", "<x>".repeat(9_000), "</x>".repeat(9_000));
         assert!(with(&deep).is_err(), "deep nesting does not overflow the stack");
-        assert!(read(b"\xff\xfe<\0", &subject(), &Origin::Database).is_err());
+        assert!(read(b"\xff\xfe<\0", &subject(), &OfferOrigin::Database).is_err());
         let server = "<incomingServer type='imap'><hostname>a.example</hostname><port>993</port><socketType>SSL</socketType></incomingServer>";
         assert_eq!(with(&server.repeat(200)).unwrap().len(), MOST_SERVERS);
     }

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use super::Subject;
-use super::found::{Found, Offer, Origin, Tried};
-use crate::providers::{Known, Mail, Provider, Secret, Security};
+use super::found::{Found, Offer, OfferOrigin, Tried};
+use crate::providers::{Confidence, MailProtocol, Provider, SecretKind, Security};
 
 /// How many servers are kept.
 const MOST_OFFERS: usize = 24;
 
 /// The servers of a provider in the table.
-pub(super) fn of_provider(provider: &'static Provider, subject: &Subject, origin: &Origin) -> Vec<Offer> {
-    let offer = |mail: Mail| {
+pub(super) fn of_provider(provider: &'static Provider, subject: &Subject, origin: &OfferOrigin) -> Vec<Offer> {
+    let offer = |mail: MailProtocol| {
         let place = provider.place(mail)?;
         Some(Offer {
             mail,
@@ -19,13 +19,13 @@ pub(super) fn of_provider(provider: &'static Provider, subject: &Subject, origin
             port: place.port,
             security: place.security,
             user: provider.login.form(mail).of(&subject.address),
-            is_token_only: provider.secret == Secret::OAuth2,
+            is_token_only: provider.secret == SecretKind::OAuth2,
             origin: origin.clone(),
-            is_in_doubt: place.known == Known::Unverified,
+            is_in_doubt: place.known == Confidence::Unverified,
             provider: Some(provider),
         })
     };
-    Mail::ALL.into_iter().filter_map(offer).collect()
+    MailProtocol::ALL.into_iter().filter_map(offer).collect()
 }
 
 /// Sorts the offers: confirmed ones first, then by their source, and within one source implicit TLS before STARTTLS (RFC 8314
@@ -41,27 +41,27 @@ pub(super) fn found(
     let mut seen = BTreeSet::new();
     offers.retain(|offer| seen.insert((offer.mail, offer.host.clone(), offer.port, offer.user.clone())));
     offers.truncate(MOST_OFFERS);
-    let best = |mail: Mail| offers.iter().find(|offer| offer.mail == mail);
+    let best = |mail: MailProtocol| offers.iter().find(|offer| offer.mail == mail);
     // The provider counts only if its servers are the chosen ones.
     let provider = provider.filter(|provider| {
         let is_its = |offer: &Offer| offer.provider.is_some_and(|own| own.name == provider.name);
-        offers.is_empty() || best(Mail::Imap).or_else(|| best(Mail::Pop3)).is_some_and(is_its)
+        offers.is_empty() || best(MailProtocol::Imap).or_else(|| best(MailProtocol::Pop3)).is_some_and(is_its)
     });
     Found { address: subject.address.clone(), provider, offers, tried }
 }
 
 /// The rank of the source.
-fn source(origin: &Origin) -> u8 {
+fn source(origin: &OfferOrigin) -> u8 {
     match origin {
-        Origin::Table => 0,
-        Origin::Exchanger(_) => 1,
-        Origin::Pacc => 2,
-        Origin::Autoconfig(_) => 3,
-        Origin::Database => 4,
-        Origin::DatabaseByExchanger(_) => 5,
-        Origin::AutoconfigInTheClear(_) => 6,
-        Origin::Service(_) => 7,
-        Origin::Guess => 8,
+        OfferOrigin::Table => 0,
+        OfferOrigin::Exchanger(_) => 1,
+        OfferOrigin::Pacc => 2,
+        OfferOrigin::Autoconfig(_) => 3,
+        OfferOrigin::Database => 4,
+        OfferOrigin::DatabaseByExchanger(_) => 5,
+        OfferOrigin::AutoconfigInTheClear(_) => 6,
+        OfferOrigin::Service(_) => 7,
+        OfferOrigin::Guess => 8,
     }
 }
 
@@ -93,12 +93,12 @@ pub(super) fn fill_in(template: &str, subject: &Subject) -> Option<String> {
 
 /// A server that was named by another source than the table; `None` if its name is not valid.
 pub(super) fn offer(
-    mail: Mail,
+    mail: MailProtocol,
     host: &str,
     port: u16,
     security: Security,
     subject: &Subject,
-    origin: &Origin,
+    origin: &OfferOrigin,
 ) -> Option<Offer> {
     let host = host.trim_end_matches('.').to_lowercase();
     let is_host = crate::config::is_host_name(&host) && host.contains('.') && host.parse::<std::net::IpAddr>().is_err();

@@ -8,8 +8,8 @@ use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfi
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 
-use super::Options;
-use super::web::Why;
+use super::DiscoverOptions;
+use super::web::WebFailure;
 
 /// How long one attempt of a query may take. There are two attempts.
 const QUERY_TIMEOUT: Duration = Duration::from_millis(2_500);
@@ -19,12 +19,12 @@ const MOST_RECORDS: usize = 16;
 /// The name servers: those of the system, or the one in the options.
 #[derive(Clone)]
 pub(super) struct Dns {
-    resolver: Result<TokioResolver, Why>,
+    resolver: Result<TokioResolver, WebFailure>,
 }
 
 /// A server in a SRV record (RFC 2782).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Service {
+pub(super) struct SrvRecord {
     pub(super) priority: u16,
     pub(super) weight: u16,
     pub(super) port: u16,
@@ -33,9 +33,10 @@ pub(super) struct Service {
 }
 
 impl Dns {
-    pub(super) fn new(options: &Options) -> Self {
+    pub(super) fn new(options: &DiscoverOptions) -> Self {
         let builder = match options.resolver {
-            None => TokioResolver::builder_tokio().map_err(|e| Why::from(format!("no name server is configured: {e}"))),
+            None => TokioResolver::builder_tokio()
+                .map_err(|e| WebFailure::from(format!("no name server is configured: {e}"))),
             Some(at) => {
                 let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
                     connection.port = at.port();
@@ -48,13 +49,13 @@ impl Dns {
         };
         let resolver = builder.and_then(|mut builder| {
             bound(builder.options_mut());
-            builder.build().map_err(|e| Why::from(format!("no name server can be asked: {e}")))
+            builder.build().map_err(|e| WebFailure::from(format!("no name server can be asked: {e}")))
         });
         Self { resolver }
     }
 
     /// The mail exchangers of a domain, in order of preference (RFC 5321 5.1).
-    pub(super) async fn exchangers(&self, domain: &str) -> Result<Vec<String>, Why> {
+    pub(super) async fn exchangers(&self, domain: &str) -> Result<Vec<String>, WebFailure> {
         let mut found: Vec<(u16, String)> = Vec::new();
         for data in self.ask(domain, RecordType::MX).await? {
             if let RData::MX(mx) = data
@@ -68,12 +69,12 @@ impl Dns {
     }
 
     /// The servers of a service like `_imaps._tcp.example.com`.
-    pub(super) async fn services(&self, name: &str) -> Result<Vec<Service>, Why> {
+    pub(super) async fn services(&self, name: &str) -> Result<Vec<SrvRecord>, WebFailure> {
         let found = self.ask(name, RecordType::SRV).await?.into_iter().filter_map(|data| match data {
             RData::SRV(srv) => {
                 let host = host_of(&srv.target);
                 // An invalid name is ignored; the root means that the service is not offered.
-                (host.is_some() || srv.target.is_root()).then_some(Service {
+                (host.is_some() || srv.target.is_root()).then_some(SrvRecord {
                     priority: srv.priority,
                     weight: srv.weight,
                     port: srv.port,
@@ -86,7 +87,7 @@ impl Dns {
     }
 
     /// The TXT records of a name, with the strings of each joined.
-    pub(super) async fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, Why> {
+    pub(super) async fn texts(&self, name: &str) -> Result<Vec<Vec<u8>>, WebFailure> {
         let texts = self.ask(name, RecordType::TXT).await?.into_iter().filter_map(|data| match data {
             RData::TXT(txt) => Some(txt.txt_data.concat()),
             _ => None,
@@ -95,18 +96,18 @@ impl Dns {
     }
 
     /// The addresses of a host.
-    pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Why> {
-        let resolver = self.resolver.as_ref().map_err(Why::clone)?;
+    pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, WebFailure> {
+        let resolver = self.resolver.as_ref().map_err(WebFailure::clone)?;
         let name = absolute(host)?;
         let found = resolver.lookup_ip(name).await.map_err(|e| match e.is_no_records_found() || e.is_nx_domain() {
-            true => Why::from(format!("there is no host {host}")),
-            false => Why::from(e.to_string()),
+            true => WebFailure::from(format!("there is no host {host}")),
+            false => WebFailure::from(e.to_string()),
         })?;
         Ok(found.iter().take(MOST_RECORDS).map(|address| SocketAddr::new(address, port)).collect())
     }
 
-    async fn ask(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, Why> {
-        let resolver = self.resolver.as_ref().map_err(Why::clone)?;
+    async fn ask(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, WebFailure> {
+        let resolver = self.resolver.as_ref().map_err(WebFailure::clone)?;
         let found = resolver.lookup(absolute(name)?, kind).await;
         match found {
             Ok(found) => Ok(found.answers().iter().take(MOST_RECORDS).map(|record| record.data.clone()).collect()),
@@ -117,9 +118,9 @@ impl Dns {
 }
 
 /// Adds the final dot, so that the system's search domains are not tried.
-fn absolute(name: &str) -> Result<Name, Why> {
+fn absolute(name: &str) -> Result<Name, WebFailure> {
     let name = Name::from_ascii(format!("{}.", name.trim_end_matches('.')));
-    name.map_err(|e| Why::from(format!("such a name cannot be looked up: {e}")))
+    name.map_err(|e| WebFailure::from(format!("such a name cannot be looked up: {e}")))
 }
 
 /// The name in lower case and without its final dot, if it is a valid host name.

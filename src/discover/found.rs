@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::clean;
 use crate::config::{Server, Tls, Trust};
-use crate::providers::{Mail, Provider, Security};
+use crate::providers::{MailProtocol, Provider, Security};
 
 /// Everything that was found for an address.
 #[derive(Clone, Debug)]
@@ -22,18 +22,18 @@ pub struct Found {
 
 impl Found {
     /// The best server for this kind of mail.
-    pub fn best(&self, mail: Mail) -> Option<&Offer> {
+    pub fn best(&self, mail: MailProtocol) -> Option<&Offer> {
         self.offers.iter().find(|offer| offer.mail == mail)
     }
 
     /// The best server to fetch from: IMAP before POP3.
     pub fn incoming(&self) -> Option<&Offer> {
-        self.best(Mail::Imap).or_else(|| self.best(Mail::Pop3))
+        self.best(MailProtocol::Imap).or_else(|| self.best(MailProtocol::Pop3))
     }
 
     /// The chosen hosts that are not confirmed. A person must look at them before a password is sent there.
     pub fn unconfirmed(&self) -> Vec<&str> {
-        let taken = [self.incoming(), self.best(Mail::Smtp)].into_iter().flatten();
+        let taken = [self.incoming(), self.best(MailProtocol::Smtp)].into_iter().flatten();
         let mut hosts: Vec<&str> =
             taken.filter(|offer| !offer.is_confirmed()).map(|offer| offer.host.as_str()).collect();
         hosts.dedup();
@@ -45,7 +45,7 @@ impl Found {
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// Its protocol.
-    pub mail: Mail,
+    pub mail: MailProtocol,
     /// Its name.
     pub host: String,
     /// The TCP port.
@@ -57,7 +57,7 @@ pub struct Offer {
     /// Whether it is known to accept only OAuth2 and no password.
     pub is_token_only: bool,
     /// The source.
-    pub origin: Origin,
+    pub origin: OfferOrigin,
     /// Whether it is only believed after a connection has succeeded.
     pub(super) is_in_doubt: bool,
     /// Its provider, if it is known.
@@ -82,7 +82,7 @@ impl Offer {
 
 /// The source of a server. They are listed in order of trust, within the confirmed and within the unconfirmed ones.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
+pub enum OfferOrigin {
     /// The table of providers, by the address's domain.
     Table,
     /// The table of providers, by this mail exchanger.
@@ -103,7 +103,7 @@ pub enum Origin {
     Guess,
 }
 
-impl Origin {
+impl OfferOrigin {
     /// Whether nobody on the way could have forged it.
     pub fn is_confirmed(&self) -> bool {
         matches!(self, Self::Table | Self::Pacc | Self::Autoconfig(_) | Self::Database)
@@ -125,7 +125,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for OfferOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Table => f.write_str("the table of providers"),

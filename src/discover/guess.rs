@@ -8,21 +8,21 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::choose::offer;
 use super::dns::Dns;
-use super::found::{Offer, Origin, Tried};
-use super::web::Why;
-use super::{Options, Subject};
+use super::found::{Offer, OfferOrigin, Tried};
+use super::web::WebFailure;
+use super::{DiscoverOptions, Subject};
 use crate::config::{Server, Tls, Trust};
 use crate::error::Result;
 use crate::net::{self, LineStream};
-use crate::providers::{Mail, Security};
+use crate::providers::{MailProtocol, Security};
 
 /// The first labels of the host names, the most likely first.
-const NAMES: [(Mail, Security, &[&str]); 4] = [
-    (Mail::Imap, Security::Implicit, &["imap", "mail"]),
-    (Mail::Pop3, Security::Implicit, &["pop3", "pop", "mail"]),
-    (Mail::Smtp, Security::Implicit, &["smtp", "mail"]),
+const NAMES: [(MailProtocol, Security, &[&str]); 4] = [
+    (MailProtocol::Imap, Security::Implicit, &["imap", "mail"]),
+    (MailProtocol::Pop3, Security::Implicit, &["pop3", "pop", "mail"]),
+    (MailProtocol::Smtp, Security::Implicit, &["smtp", "mail"]),
     // Many servers accept mail only on this port.
-    (Mail::Smtp, Security::StartTls, &["smtp", "mail"]),
+    (MailProtocol::Smtp, Security::StartTls, &["smtp", "mail"]),
 ];
 /// The most lines of a reply to EHLO.
 const MOST_LINES: usize = 64;
@@ -30,12 +30,12 @@ const MOST_LINES: usize = 64;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Tries all of them.
-pub(super) async fn ask(subject: &Subject, dns: &Dns, options: &Options) -> Result<Vec<Offer>, Why> {
+pub(super) async fn ask(subject: &Subject, dns: &Dns, options: &DiscoverOptions) -> Result<Vec<Offer>, WebFailure> {
     let candidates = NAMES.iter().flat_map(|(mail, security, labels)| {
         let port = port_of(*mail, *security, options);
         labels.iter().filter_map(move |label| {
             let host = format!("{label}.{}", subject.domain);
-            offer(*mail, &host, port, *security, subject, &Origin::Guess)
+            offer(*mail, &host, port, *security, subject, &OfferOrigin::Guess)
         })
     });
     let found = answering(candidates.collect(), options, dns).await;
@@ -45,7 +45,7 @@ pub(super) async fn ask(subject: &Subject, dns: &Dns, options: &Options) -> Resu
 /// Removes offers that are in doubt and do not answer.
 pub(super) async fn without_doubt(
     offers: Vec<Offer>,
-    options: &Options,
+    options: &DiscoverOptions,
     dns: &Dns,
     deadline: Instant,
 ) -> (Vec<Offer>, Vec<Tried>) {
@@ -62,7 +62,7 @@ pub(super) async fn without_doubt(
     (good, tried)
 }
 
-async fn answering(candidates: Vec<Offer>, options: &Options, dns: &Dns) -> Vec<Offer> {
+async fn answering(candidates: Vec<Offer>, options: &DiscoverOptions, dns: &Dns) -> Vec<Offer> {
     let mut trying = JoinSet::new();
     for (at, candidate) in candidates.iter().enumerate() {
         let trust = Trust { ca_file: options.ca_file.clone(), ..Trust::default() };
@@ -91,18 +91,18 @@ async fn answering(candidates: Vec<Offer>, options: &Options, dns: &Dns) -> Vec<
 }
 
 /// Whether the server has a valid certificate and greets with the right protocol.
-async fn greets(server: Server, addresses: Vec<SocketAddr>, mail: Mail) -> bool {
+async fn greets(server: Server, addresses: Vec<SocketAddr>, mail: MailProtocol) -> bool {
     let Ok(stream) = net::connect_at(&server, &addresses).await else { return false };
     let mut lines = LineStream::new(stream);
     let Ok(greeting) = lines.line(REPLY_TIMEOUT).await else { return false };
     let begins = |words: &str| greeting.starts_with(words.as_bytes());
     let is_one = match mail {
-        Mail::Imap => begins("* OK") || begins("* PREAUTH"),
-        Mail::Pop3 => begins("+OK"),
-        Mail::Smtp => begins("220 "),
+        MailProtocol::Imap => begins("* OK") || begins("* PREAUTH"),
+        MailProtocol::Pop3 => begins("+OK"),
+        MailProtocol::Smtp => begins("220 "),
     };
     match (is_one, server.tls, mail) {
-        (true, Tls::StartTls, Mail::Smtp) => starts_tls(lines, &server).await.unwrap_or(false),
+        (true, Tls::StartTls, MailProtocol::Smtp) => starts_tls(lines, &server).await.unwrap_or(false),
         (is_one, Tls::Implicit, _) => is_one,
         _ => false,
     }
@@ -129,11 +129,11 @@ async fn starts_tls(mut lines: LineStream, server: &Server) -> Result<bool> {
     net::start_tls(lines.into_clean_stream()?, server).await.map(|stream| stream.is_tls())
 }
 
-fn port_of(mail: Mail, security: Security, options: &Options) -> u16 {
+fn port_of(mail: MailProtocol, security: Security, options: &DiscoverOptions) -> u16 {
     match (mail, security) {
-        (Mail::Imap, _) => options.ports.imap,
-        (Mail::Pop3, _) => options.ports.pop3,
-        (Mail::Smtp, Security::Implicit) => options.ports.smtp,
-        (Mail::Smtp, Security::StartTls) => options.ports.submission,
+        (MailProtocol::Imap, _) => options.ports.imap,
+        (MailProtocol::Pop3, _) => options.ports.pop3,
+        (MailProtocol::Smtp, Security::Implicit) => options.ports.smtp,
+        (MailProtocol::Smtp, Security::StartTls) => options.ports.submission,
     }
 }

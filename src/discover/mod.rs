@@ -38,12 +38,12 @@ use crate::config::mailbox;
 use crate::error::{Error, Kind, Result};
 use crate::providers;
 
-pub use self::found::{Found, Offer, Origin, Tried};
+pub use self::found::{Found, Offer, OfferOrigin, Tried};
 pub use self::paste::{lines as config_lines, server as config_place};
 
 /// The settings of a discovery.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DiscoverOptions {
     /// The name server to use instead of the system's.
     pub resolver: Option<SocketAddr>,
     /// A PEM file with the authorities to trust instead of the system's.
@@ -51,25 +51,25 @@ pub struct Options {
     /// How long it may take.
     pub deadline: Duration,
     /// The ports to connect to. They differ only in tests.
-    pub ports: Ports,
+    pub ports: DiscoveryPorts,
     /// The address of Mozilla's database, to which the domain is appended. `None`: it is not used.
     pub database: Option<String>,
 }
 
-impl Default for Options {
+impl Default for DiscoverOptions {
     /// The system's name servers and authorities, eight seconds, and Mozilla's database.
     fn default() -> Self {
         Self {
             resolver: None,
             ca_file: None,
             deadline: Duration::from_secs(8),
-            ports: Ports::default(),
+            ports: DiscoveryPorts::default(),
             database: Some("https://autoconfig.thunderbird.net/v1.1/".to_owned()),
         }
     }
 }
 
-impl Options {
+impl DiscoverOptions {
     /// The time for one document or host, so that the results of the others can still be used.
     fn time_for_one(&self) -> Duration {
         self.deadline * 5 / 8
@@ -83,7 +83,7 @@ impl Options {
 
 /// The TCP ports to which discovery connects.
 #[derive(Clone, Copy, Debug)]
-pub struct Ports {
+pub struct DiscoveryPorts {
     /// 443.
     pub https: u16,
     /// 80.
@@ -98,7 +98,7 @@ pub struct Ports {
     pub submission: u16,
 }
 
-impl Default for Ports {
+impl Default for DiscoveryPorts {
     fn default() -> Self {
         Self { https: 443, http: 80, imap: 993, pop3: 995, smtp: 465, submission: 587 }
     }
@@ -140,11 +140,11 @@ impl Subject {
 /// # Errors
 ///
 /// [`Kind::Usage`] if the text is not an address, [`Kind::Tls`] if [`Options::ca_file`] cannot be read.
-pub async fn discover(address: &str, options: &Options) -> Result<Found> {
+pub async fn discover(address: &str, options: &DiscoverOptions) -> Result<Found> {
     let subject = Subject::parse(address)?;
     let begun = Instant::now();
     if let Some(provider) = providers::of_domain(&subject.domain) {
-        let offers = choose::of_provider(provider, &subject, &Origin::Table);
+        let offers = choose::of_provider(provider, &subject, &OfferOrigin::Table);
         let offers = guess::without_doubt(offers, options, &Dns::new(options), begun + options.deadline).await;
         let (offers, tried) = offers;
         return Ok(choose::found(&subject, Some(provider), offers, tried));
@@ -152,7 +152,7 @@ pub async fn discover(address: &str, options: &Options) -> Result<Found> {
     let dns = Dns::new(options);
     let web = Web::new(options, &dns, begun + options.time_for_one())?;
     let until = begun + options.time_for_sources();
-    let of = async |what: &str, asking: Asking<'_>| match timeout_at(until, asking).await {
+    let of = async |what: &str, asking: PendingOffers<'_>| match timeout_at(until, asking).await {
         Ok(Ok(offers)) => (offers, None),
         Ok(Err(why)) => (Vec::new(), Some(Tried::new(what, &why))),
         Err(_) => (Vec::new(), Some(Tried::new(what, "it did not answer in time"))),
@@ -162,7 +162,7 @@ pub async fn discover(address: &str, options: &Options) -> Result<Found> {
         of("mail exchangers", Box::pin(by_exchanger(&subject, &dns, &web, options))),
         of("PACC", Box::pin(pacc::ask(&subject, &dns, &web))),
         of("autoconfig", Box::pin(autoconfig::ask_domain(&subject, &web))),
-        of("Mozilla's database", Box::pin(autoconfig::look_up(&subject, domain, Origin::Database, &web, options))),
+        of("Mozilla's database", Box::pin(autoconfig::look_up(&subject, domain, OfferOrigin::Database, &web, options))),
         of("autoconfig over http", Box::pin(autoconfig::ask_unprotected(&subject, &web))),
         of("SRV records", Box::pin(service::ask(&subject, &dns))),
         of("common names", Box::pin(guess::ask(&subject, &dns, options))),
@@ -175,24 +175,24 @@ pub async fn discover(address: &str, options: &Options) -> Result<Found> {
 }
 
 /// A running query of a source: its offers, or why it has none.
-type Asking<'a> = std::pin::Pin<Box<dyn Future<Output = std::result::Result<Vec<Offer>, web::Why>> + 'a>>;
+type PendingOffers<'a> = std::pin::Pin<Box<dyn Future<Output = std::result::Result<Vec<Offer>, web::WebFailure>> + 'a>>;
 
 /// Looks up the domain's mail exchangers in the table and in Mozilla's database: they may belong to a known provider.
 async fn by_exchanger(
     subject: &Subject,
     dns: &Dns,
     web: &Web<'_>,
-    options: &Options,
-) -> std::result::Result<Vec<Offer>, web::Why> {
+    options: &DiscoverOptions,
+) -> std::result::Result<Vec<Offer>, web::WebFailure> {
     let exchangers = dns.exchangers(&subject.domain).await?;
     for name in &exchangers {
         if let Some(provider) = providers::of_exchanger(name) {
-            return Ok(choose::of_provider(provider, subject, &Origin::Exchanger(name.clone())));
+            return Ok(choose::of_provider(provider, subject, &OfferOrigin::Exchanger(name.clone())));
         }
     }
     let Some(name) = exchangers.first() else { return Err("the domain has none".into()) };
     // The exchanger's domain is looked up only once: one that leads back to the domain would never end.
     let base = choose::base_of(name).filter(|base| *base != subject.domain);
     let Some(base) = base else { return Err("they belong to no known provider".into()) };
-    autoconfig::look_up(subject, base, Origin::DatabaseByExchanger(name.clone()), web, options).await
+    autoconfig::look_up(subject, base, OfferOrigin::DatabaseByExchanger(name.clone()), web, options).await
 }

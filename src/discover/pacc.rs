@@ -10,14 +10,14 @@ use sha2::{Digest, Sha256};
 use super::Subject;
 use super::choose::offer;
 use super::dns::Dns;
-use super::found::{Offer, Origin};
-use super::web::{Web, Why};
-use crate::providers::{Mail, Security};
+use super::found::{Offer, OfferOrigin};
+use super::web::{Web, WebFailure};
+use crate::providers::{MailProtocol, Security};
 
 const PATH: &str = "/.well-known/user-agent-configuration.json";
 
 /// Asks the domain itself. Without a TXT record, or if the hash differs, the document is ignored.
-pub(super) async fn ask(subject: &Subject, dns: &Dns, web: &Web<'_>) -> Result<Vec<Offer>, Why> {
+pub(super) async fn ask(subject: &Subject, dns: &Dns, web: &Web<'_>) -> Result<Vec<Offer>, WebFailure> {
     let name = format!("_ua-auto-config.{}", subject.domain);
     let records = dns.texts(&name).await?;
     let hashes: Vec<Vec<u8>> = records.iter().filter_map(|record| hash_in(record)).collect();
@@ -43,21 +43,23 @@ fn hash_in(record: &[u8]) -> Option<Vec<u8>> {
     BASE64.decode(value("d")?.as_bytes()).ok()
 }
 
-fn read(body: &[u8], subject: &Subject) -> Result<Vec<Offer>, Why> {
+fn read(body: &[u8], subject: &Subject) -> Result<Vec<Offer>, WebFailure> {
     let document: Value =
-        serde_json::from_slice(body).map_err(|e| Why::from(format!("its document is not JSON: {e}")))?;
+        serde_json::from_slice(body).map_err(|e| WebFailure::from(format!("its document is not JSON: {e}")))?;
     let protocols = &document["protocols"];
     let ways = &document["authentication"];
     let is_token_only = ways["oauth-public"].is_object() && !has(&ways["password"]);
-    let offer_at = |mail: Mail, key: &str| {
+    let offer_at = |mail: MailProtocol, key: &str| {
         let host = protocols[key]["host"].as_str()?;
         let port = Security::Implicit.port(mail);
-        let offer = offer(mail, host, port, Security::Implicit, subject, &Origin::Pacc)?;
+        let offer = offer(mail, host, port, Security::Implicit, subject, &OfferOrigin::Pacc)?;
         Some(Offer { is_token_only, ..offer })
     };
-    let submission = offer_at(Mail::Smtp, "submit").or_else(|| offer_at(Mail::Smtp, "smtp"));
-    let offers: Vec<Offer> =
-        [offer_at(Mail::Imap, "imap"), offer_at(Mail::Pop3, "pop3"), submission].into_iter().flatten().collect();
+    let submission = offer_at(MailProtocol::Smtp, "submit").or_else(|| offer_at(MailProtocol::Smtp, "smtp"));
+    let offers: Vec<Offer> = [offer_at(MailProtocol::Imap, "imap"), offer_at(MailProtocol::Pop3, "pop3"), submission]
+        .into_iter()
+        .flatten()
+        .collect();
     if offers.is_empty() { Err("its document names no server".into()) } else { Ok(offers) }
 }
 
@@ -70,7 +72,7 @@ fn has(value: &Value) -> bool {
 mod tests {
     use super::*;
 
-    fn read_json(json: &str) -> Result<Vec<Offer>, Why> {
+    fn read_json(json: &str) -> Result<Vec<Offer>, WebFailure> {
         read(json.as_bytes(), &Subject::parse("ann@firm.example").unwrap())
     }
 
@@ -85,7 +87,10 @@ mod tests {
             let shown: Vec<_> = offers.iter().map(|o| (o.mail, o.host.as_str(), o.port, o.is_token_only)).collect();
             assert_eq!(
                 shown,
-                [(Mail::Imap, "imap.firm.example", 993, false), (Mail::Smtp, "out.firm.example", 465, false)]
+                [
+                    (MailProtocol::Imap, "imap.firm.example", 993, false),
+                    (MailProtocol::Smtp, "out.firm.example", 465, false)
+                ]
             );
         }
         let tokens =

@@ -2,7 +2,7 @@
 
 use super::found::{Found, Offer};
 use crate::config::{Server, is_host_name};
-use crate::providers::{self, Mail, Security};
+use crate::providers::{self, MailProtocol, Security};
 
 /// The lines to paste: an account, and a relay if the address does not imply one. `None` if there is no server to fetch from.
 ///
@@ -14,7 +14,7 @@ pub fn lines(found: &Found) -> Option<String> {
     let is_in_table = providers::is_enough(domain, incoming.mail);
     let mut text = format!("accounts:\n  {name}:\n    address: {}\n", scalar(&found.address));
     if is_in_table {
-        if incoming.mail == Mail::Pop3 {
+        if incoming.mail == MailProtocol::Pop3 {
             text += "    protocol: pop3\n";
         }
     } else {
@@ -24,7 +24,7 @@ pub fn lines(found: &Found) -> Option<String> {
         }
     }
     text += &secret(incoming, &name, &found.address, "    ");
-    if let Some(out) = found.best(Mail::Smtp).filter(|_| !is_in_table) {
+    if let Some(out) = found.best(MailProtocol::Smtp).filter(|_| !is_in_table) {
         text += &format!("relays:\n  {name}:\n    smtp: {}\n    user: {}\n", server(out), scalar(&out.user));
         text += &secret(out, &name, &found.address, "    ");
     }

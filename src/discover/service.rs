@@ -2,23 +2,23 @@
 
 use super::Subject;
 use super::choose::offer;
-use super::dns::{Dns, Service};
-use super::found::{Offer, Origin};
-use super::web::Why;
-use crate::providers::{Mail, Security};
+use super::dns::{Dns, SrvRecord};
+use super::found::{Offer, OfferOrigin};
+use super::web::WebFailure;
+use crate::providers::{MailProtocol, Security};
 
 /// The services, implicit TLS first.
-const SERVICES: [(&str, Mail, Security); 6] = [
-    ("_imaps", Mail::Imap, Security::Implicit),
-    ("_imap", Mail::Imap, Security::StartTls),
-    ("_pop3s", Mail::Pop3, Security::Implicit),
-    ("_pop3", Mail::Pop3, Security::StartTls),
-    ("_submissions", Mail::Smtp, Security::Implicit),
-    ("_submission", Mail::Smtp, Security::StartTls),
+const SERVICES: [(&str, MailProtocol, Security); 6] = [
+    ("_imaps", MailProtocol::Imap, Security::Implicit),
+    ("_imap", MailProtocol::Imap, Security::StartTls),
+    ("_pop3s", MailProtocol::Pop3, Security::Implicit),
+    ("_pop3", MailProtocol::Pop3, Security::StartTls),
+    ("_submissions", MailProtocol::Smtp, Security::Implicit),
+    ("_submission", MailProtocol::Smtp, Security::StartTls),
 ];
 
 /// Looks up all of them.
-pub(super) async fn ask(subject: &Subject, dns: &Dns) -> Result<Vec<Offer>, Why> {
+pub(super) async fn ask(subject: &Subject, dns: &Dns) -> Result<Vec<Offer>, WebFailure> {
     let names = SERVICES.map(|(service, ..)| format!("{service}._tcp.{}", subject.domain));
     let [a, b, c, d, e, f] = &names;
     let (a, b, c, d, e, f) = tokio::join!(
@@ -30,12 +30,12 @@ pub(super) async fn ask(subject: &Subject, dns: &Dns) -> Result<Vec<Offer>, Why>
         dns.services(f)
     );
     let mut offers = Vec::new();
-    let mut why = Why::from("the domain has none");
+    let mut why = WebFailure::from("the domain has none");
     for ((name, answer), (_, mail, security)) in names.iter().zip([a, b, c, d, e, f]).zip(SERVICES) {
         match answer {
             Ok(services) => {
                 let best = best(services).and_then(|(host, port)| {
-                    offer(mail, &host, port, security, subject, &Origin::Service(name.clone()))
+                    offer(mail, &host, port, security, subject, &OfferOrigin::Service(name.clone()))
                 });
                 offers.extend(best);
             }
@@ -47,7 +47,7 @@ pub(super) async fn ask(subject: &Subject, dns: &Dns) -> Result<Vec<Offer>, Why>
 
 /// The server with the lowest priority, and among those the greatest weight; a single lookup needs no random choice. The host `.`
 /// means that the service is not offered, even if there are other records (RFC 2782).
-fn best(services: Vec<Service>) -> Option<(String, u16)> {
+fn best(services: Vec<SrvRecord>) -> Option<(String, u16)> {
     if services.iter().any(|service| service.host.is_none()) {
         return None;
     }
@@ -59,8 +59,8 @@ fn best(services: Vec<Service>) -> Option<(String, u16)> {
 mod tests {
     use super::*;
 
-    fn service(priority: u16, weight: u16, host: &str) -> Service {
-        Service { priority, weight, port: 993, host: (host != ".").then(|| host.to_owned()) }
+    fn service(priority: u16, weight: u16, host: &str) -> SrvRecord {
+        SrvRecord { priority, weight, port: 993, host: (host != ".").then(|| host.to_owned()) }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ureq::tls::TlsConfig;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::Options;
+use super::DiscoverOptions;
 use super::dns::Dns;
 use crate::error::Result;
 use crate::net::web::tls_config;
@@ -24,21 +24,21 @@ const MOST_REQUESTS: usize = 4;
 
 /// Why a source has no offers. The text is shown to people, after it was cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Why(String);
+pub(super) struct WebFailure(String);
 
-impl std::fmt::Display for Why {
+impl std::fmt::Display for WebFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl From<&str> for Why {
+impl From<&str> for WebFailure {
     fn from(text: &str) -> Self {
         Self(text.to_owned())
     }
 }
 
-impl From<String> for Why {
+impl From<String> for WebFailure {
     fn from(text: String) -> Self {
         Self(text)
     }
@@ -54,7 +54,7 @@ pub(super) struct Web<'d> {
 }
 
 impl<'d> Web<'d> {
-    pub(super) fn new(options: &Options, dns: &'d Dns, deadline: Instant) -> Result<Self> {
+    pub(super) fn new(options: &DiscoverOptions, dns: &'d Dns, deadline: Instant) -> Result<Self> {
         let tls = tls_config(options.ca_file.as_deref())?;
         Ok(Self { dns, tls, deadline, https: options.ports.https, http: options.ports.http })
     }
@@ -70,24 +70,24 @@ impl<'d> Web<'d> {
     }
 
     /// Fetches a document. A redirect from https to http is an error.
-    pub(super) async fn get(&self, address: &str) -> Result<Vec<u8>, Why> {
+    pub(super) async fn get(&self, address: &str) -> Result<Vec<u8>, WebFailure> {
         let fetched = timeout_at(self.deadline, self.follow(address)).await;
         fetched.unwrap_or_else(|_| Err("it did not answer in time".into()))
     }
 
-    async fn follow(&self, address: &str) -> Result<Vec<u8>, Why> {
+    async fn follow(&self, address: &str) -> Result<Vec<u8>, WebFailure> {
         let mut address = address.to_owned();
         for _ in 0..MOST_REQUESTS {
             match self.step(&address).await? {
-                Step::Here(body) => return Ok(body),
-                Step::There(place) => address = redirected(&address, &place)?,
+                WebStep::Here(body) => return Ok(body),
+                WebStep::There(place) => address = redirected(&address, &place)?,
             }
         }
         Err("it redirects too often".into())
     }
 
-    async fn step(&self, address: &str) -> Result<Step, Why> {
-        let uri: Uri = address.parse().map_err(|_| Why::from("the address is not valid"))?;
+    async fn step(&self, address: &str) -> Result<WebStep, WebFailure> {
+        let uri: Uri = address.parse().map_err(|_| WebFailure::from("the address is not valid"))?;
         let host = uri.host().filter(|host| crate::config::is_host_name(host)).ok_or("it names no host")?.to_owned();
         let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
         let addresses = self.dns.addresses(&host, port).await?;
@@ -96,8 +96,8 @@ impl<'d> Web<'d> {
         let (answer, answered) = oneshot::channel();
         // At the deadline the receiver is gone. The thread is not waited for, and ends soon after.
         let work = move || _ = answer.send(exchange(&agent, &address));
-        thread::Builder::new().name("discover".to_owned()).spawn(work).map_err(|e| Why::from(e.to_string()))?;
-        answered.await.map_err(|e| Why::from(e.to_string()))?
+        thread::Builder::new().name("discover".to_owned()).spawn(work).map_err(|e| WebFailure::from(e.to_string()))?;
+        answered.await.map_err(|e| WebFailure::from(e.to_string()))?
     }
 
     fn agent(&self, addresses: Vec<SocketAddr>, left: Duration) -> Agent {
@@ -115,7 +115,7 @@ impl<'d> Web<'d> {
 }
 
 /// The target of a redirect. One from https to http is refused.
-fn redirected(here: &str, place: &str) -> Result<String, Why> {
+fn redirected(here: &str, place: &str) -> Result<String, WebFailure> {
     let (scheme, rest) = here.split_once("://").ok_or("the address is not valid")?;
     if place.starts_with('/') && !place.starts_with("//") {
         let host = rest.split('/').next().unwrap_or_default();
@@ -128,22 +128,22 @@ fn redirected(here: &str, place: &str) -> Result<String, Why> {
     }
 }
 
-enum Step {
+enum WebStep {
     Here(Vec<u8>),
     There(String),
 }
 
 /// Does one request. Blocks.
-fn exchange(agent: &Agent, address: &str) -> Result<Step, Why> {
-    let mut answer = agent.get(address).call().map_err(|e| Why::from(e.to_string()))?;
+fn exchange(agent: &Agent, address: &str) -> Result<WebStep, WebFailure> {
+    let mut answer = agent.get(address).call().map_err(|e| WebFailure::from(e.to_string()))?;
     match answer.status().as_u16() {
         200 => {
             let body = answer.body_mut().with_config().limit(MOST_BYTES).read_to_vec();
-            body.map(Step::Here).map_err(|e| Why::from(e.to_string()))
+            body.map(WebStep::Here).map_err(|e| WebFailure::from(e.to_string()))
         }
         301 | 302 | 303 | 307 | 308 => {
             let place = answer.headers().get("location").and_then(|place| place.to_str().ok());
-            place.map(|place| Step::There(place.to_owned())).ok_or_else(|| "it redirects without an address".into())
+            place.map(|place| WebStep::There(place.to_owned())).ok_or_else(|| "it redirects without an address".into())
         }
         code => Err(format!("it answered {code}").into()),
     }

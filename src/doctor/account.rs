@@ -9,8 +9,8 @@ use crate::clean;
 use crate::config::{Account, Needs, Protocol, Retention};
 use crate::error::{Error, Kind, Result};
 use crate::net::oauth;
-use crate::net::sasl::Choice;
-use crate::providers::Mail;
+use crate::net::sasl::MechanismChoice;
+use crate::providers::MailProtocol;
 use crate::source::{Details, Listing, Offers, Source, Spool};
 use crate::state::{RealDisk, Stamp};
 
@@ -29,7 +29,7 @@ pub(super) async fn examine(account: &Account, state: &Path, findings: &mut Find
     let mut source = match log_in(account, state).await {
         Ok(source) => source,
         Err(error) => {
-            let mail = if account.protocol == Protocol::Imap { Mail::Imap } else { Mail::Pop3 };
+            let mail = if account.protocol == Protocol::Imap { MailProtocol::Imap } else { MailProtocol::Pop3 };
             let form = recognise::advice_on_user_name(&account.server.host, &account.user, mail);
             return findings.login_error(&error, form, MAY_PASS);
         }
@@ -91,8 +91,12 @@ pub(super) fn report_offers(protocol: Protocol, offers: &Offers, findings: &mut 
 /// The login methods that would be used with this server.
 fn login_methods(account: &Account, offers: &Offers) -> String {
     let is_private = offers.shown.is_some() || account.server.is_loopback();
-    let choice =
-        Choice { only: account.auth, token: account.token, is_private, exported: offers.can_bind.then_some([0; 32]) };
+    let choice = MechanismChoice {
+        only: account.auth,
+        token: account.token,
+        is_private,
+        exported: offers.can_bind.then_some([0; 32]),
+    };
     let offered = choice.among(|name| offers.offers_login(name));
     let names: Vec<&str> = offered.mechanisms.iter().map(|mechanism| mechanism.name()).collect();
     match names.is_empty() {

@@ -7,7 +7,7 @@ use crate::error::{Error, Kind};
 /// The verdict on a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum FindingVerdict {
     /// All is well.
     Ok,
     /// It works, but a person should look at it.
@@ -24,7 +24,7 @@ pub struct Finding {
     /// The step: `name`, `connection`, `TLS`, `login`, …
     pub step: &'static str,
     /// The verdict.
-    pub verdict: Verdict,
+    pub verdict: FindingVerdict,
     /// What was found, in one line.
     pub says: String,
     /// What to do next.
@@ -56,21 +56,21 @@ impl<'t> Findings<'t> {
     }
 
     pub(super) fn well(&mut self, step: &'static str, says: impl Into<String>) {
-        self.report(step, Verdict::Ok, says.into(), None, 0);
+        self.report(step, FindingVerdict::Ok, says.into(), None, 0);
     }
 
     pub(super) fn warning(&mut self, step: &'static str, says: impl Into<String>, next: impl Into<String>) {
-        self.report(step, Verdict::Warning, says.into(), Some(next.into()), 0);
+        self.report(step, FindingVerdict::Warning, says.into(), Some(next.into()), 0);
     }
 
     pub(super) fn failed(&mut self, step: &'static str, says: impl Into<String>, next: impl Into<String>) {
-        self.report(step, Verdict::Failed, says.into(), Some(next.into()), UNAVAILABLE);
+        self.report(step, FindingVerdict::Failed, says.into(), Some(next.into()), UNAVAILABLE);
     }
 
     /// Reports a failure with its error. `next` is used if the error has no advice.
     pub(super) fn error(&mut self, step: &'static str, error: &Error, next: &str) {
         let next = error.help().unwrap_or(next).to_owned();
-        self.report(step, Verdict::Failed, error.without_help(), Some(next), error.exit_code());
+        self.report(step, FindingVerdict::Failed, error.without_help(), Some(next), error.exit_code());
     }
 
     /// The same for a refused login. `form`: advice about another form of the user name, which may be the cause.
@@ -81,17 +81,17 @@ impl<'t> Findings<'t> {
             Some(form) => format!("{form}; else {help}"),
             None => help.to_owned(),
         };
-        self.report("login", Verdict::Failed, error.without_help(), Some(next), error.exit_code());
+        self.report("login", FindingVerdict::Failed, error.without_help(), Some(next), error.exit_code());
     }
 
     /// The same as a warning, because it does no harm yet.
     pub(super) fn warning_of(&mut self, step: &'static str, error: &Error, next: &str) {
         let next = error.help().unwrap_or(next).to_owned();
-        self.report(step, Verdict::Warning, error.without_help(), Some(next), 0);
+        self.report(step, FindingVerdict::Warning, error.without_help(), Some(next), 0);
     }
 
-    fn report(&mut self, step: &'static str, verdict: Verdict, says: String, next: Option<String>, code: u8) {
-        self.is_well &= verdict != Verdict::Failed;
+    fn report(&mut self, step: &'static str, verdict: FindingVerdict, says: String, next: Option<String>, code: u8) {
+        self.is_well &= verdict != FindingVerdict::Failed;
         let next = next.filter(|next| !next.is_empty());
         (self.tell)(&Finding { about: self.about.clone(), step, verdict, says, next, code });
     }

@@ -12,7 +12,7 @@ mod send;
 mod server;
 mod stranger;
 
-pub use finding::{Finding, Verdict};
+pub use finding::{Finding, FindingVerdict};
 pub use machine::machine;
 pub use stranger::{Stranger, examine_stranger};
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::finding::Findings;
 use crate::clean;
 use crate::error::Error;
-use crate::providers::{self, LoginForm, Mail};
+use crate::providers::{self, LoginForm, MailProtocol};
 use crate::state::is_possible;
 
 /// The advice for a public host name with a private address.
@@ -28,7 +28,7 @@ pub(super) fn of_certificate(error: &Error) -> &'static str {
 }
 
 /// Advice if the provider wants another form of the user name.
-pub(super) fn advice_on_user_name(host: &str, user: &str, mail: Mail) -> Option<String> {
+pub(super) fn advice_on_user_name(host: &str, user: &str, mail: MailProtocol) -> Option<String> {
     let provider = providers::of_host(host)?;
     match (provider.login.form(mail), user.contains('@')) {
         (LoginForm::Address, false) => Some(format!("{} wants the whole address as `user`", provider.name)),
@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn the_wrong_form_of_a_user_name_is_named() {
         for (host, user, mail, says) in [
-            ("imap.gmail.com", "me", Mail::Imap, Some("wants the whole address")),
-            ("imap.web.de", "me@web.de", Mail::Imap, Some("before the @ as `user`: me")),
-            ("imap.mail.me.com", "me@icloud.com", Mail::Imap, Some("before the @")),
-            ("smtp.mail.me.com", "me", Mail::Smtp, Some("wants the whole address")),
-            ("smtp.mail.me.com", "me@icloud.com", Mail::Smtp, None),
-            ("imap.example.com", "me", Mail::Imap, None),
+            ("imap.gmail.com", "me", MailProtocol::Imap, Some("wants the whole address")),
+            ("imap.web.de", "me@web.de", MailProtocol::Imap, Some("before the @ as `user`: me")),
+            ("imap.mail.me.com", "me@icloud.com", MailProtocol::Imap, Some("before the @")),
+            ("smtp.mail.me.com", "me", MailProtocol::Smtp, Some("wants the whole address")),
+            ("smtp.mail.me.com", "me@icloud.com", MailProtocol::Smtp, None),
+            ("imap.example.com", "me", MailProtocol::Imap, None),
         ] {
             let said = advice_on_user_name(host, user, mail);
             assert_eq!(said.is_some(), says.is_some(), "{host} {user}: {said:?}");

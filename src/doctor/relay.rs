@@ -9,7 +9,7 @@ use crate::config::{Config, LmtpPlace, Login, Needs, Relay, RelayKind, Server, T
 use crate::net::oauth;
 use crate::outbox::smtp::{Hello, SmtpRelay};
 use crate::program;
-use crate::providers::Mail;
+use crate::providers::MailProtocol;
 
 const MAY_PASS: &str = "it may be temporary; the outbox tries again, and `mailsluice queue` shows what is waiting";
 
@@ -36,7 +36,7 @@ pub(super) async fn examine(relay: &Relay, config: &Config, to: Option<&str>, fi
         Err(error) => {
             let form = match &relay.kind {
                 RelayKind::Smtp { server, login: Some(login) } => {
-                    recognise::advice_on_user_name(&server.host, &login.user, Mail::Smtp)
+                    recognise::advice_on_user_name(&server.host, &login.user, MailProtocol::Smtp)
                 }
                 _ => None,
             };

@@ -13,7 +13,7 @@ use crate::clean;
 use crate::config::{Account, Config, Protocol, Relay, RelayKind, Select};
 use crate::error::Result;
 use crate::message::{Bytes, Message};
-use crate::outbox::relay::{Mail, Trouble, Verdict};
+use crate::outbox::relay::{Mail, RecipientVerdict, RelayTrouble};
 use crate::outbox::smtp::SmtpRelay;
 
 /// How long a message may take to arrive.
@@ -70,12 +70,12 @@ async fn sent(relay: &Relay, own: &str, id: &str) -> Result<()> {
     smtp.quit().await;
     match outcome {
         Ok(verdicts) => verdicts.into_iter().try_for_each(|verdict| match verdict {
-            Verdict::Sent(_) => Ok(()),
-            Verdict::Later(error) | Verdict::Never(error) => Err(error),
+            RecipientVerdict::Sent(_) => Ok(()),
+            RecipientVerdict::Later(error) | RecipientVerdict::Never(error) => Err(error),
         }),
-        Err(Trouble::Relay(error) | Trouble::Sender(error) | Trouble::Unknown(error)) => Err(error),
-        Err(Trouble::Mail(Verdict::Later(error) | Verdict::Never(error))) => Err(error),
-        Err(Trouble::Mail(Verdict::Sent(_))) => Ok(()),
+        Err(RelayTrouble::Relay(error) | RelayTrouble::Sender(error) | RelayTrouble::Unknown(error)) => Err(error),
+        Err(RelayTrouble::Mail(RecipientVerdict::Later(error) | RecipientVerdict::Never(error))) => Err(error),
+        Err(RelayTrouble::Mail(RecipientVerdict::Sent(_))) => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use super::finding::Findings;
 use super::recognise;
 use crate::config::{Server, Tls};
 use crate::error::{Error, Kind};
-use crate::net::probe::{self, Shown};
+use crate::net::probe::{self, ShownTls};
 use crate::net::{self};
 
 /// A certificate that expires this soon is a warning.
@@ -87,7 +87,7 @@ pub(super) async fn shake_hands(server: &Server, findings: &mut Findings<'_>) ->
 }
 
 /// Reports the result of a TLS handshake.
-pub(super) fn report_tls(server: &Server, shown: &Shown, findings: &mut Findings<'_>) {
+pub(super) fn report_tls(server: &Server, shown: &ShownTls, findings: &mut Findings<'_>) {
     let by = match (&server.trust.pins[..], &server.trust.ca_file) {
         ([], None) => "the system's authorities",
         ([], Some(_)) => "`ca_file`",

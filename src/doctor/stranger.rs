@@ -9,18 +9,18 @@ use crate::outbox::smtp::SmtpRelay;
 use crate::source::Offers;
 
 /// The protocols of the well-known ports (RFC 8314).
-const PORTS: [(u16, Spoken, Tls); 7] = [
-    (993, Spoken::Source(Protocol::Imap), Tls::Implicit),
-    (143, Spoken::Source(Protocol::Imap), Tls::StartTls),
-    (995, Spoken::Source(Protocol::Pop3), Tls::Implicit),
-    (110, Spoken::Source(Protocol::Pop3), Tls::StartTls),
-    (465, Spoken::Smtp, Tls::Implicit),
-    (587, Spoken::Smtp, Tls::StartTls),
-    (25, Spoken::Smtp, Tls::StartTls),
+const PORTS: [(u16, StrangerProtocol, Tls); 7] = [
+    (993, StrangerProtocol::Source(Protocol::Imap), Tls::Implicit),
+    (143, StrangerProtocol::Source(Protocol::Imap), Tls::StartTls),
+    (995, StrangerProtocol::Source(Protocol::Pop3), Tls::Implicit),
+    (110, StrangerProtocol::Source(Protocol::Pop3), Tls::StartTls),
+    (465, StrangerProtocol::Smtp, Tls::Implicit),
+    (587, StrangerProtocol::Smtp, Tls::StartTls),
+    (25, StrangerProtocol::Smtp, Tls::StartTls),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Spoken {
+enum StrangerProtocol {
     Source(Protocol),
     Smtp,
 }
@@ -30,7 +30,7 @@ enum Spoken {
 pub struct Stranger {
     server: Server,
     /// The protocol, if the port implies it.
-    spoken: Option<Spoken>,
+    spoken: Option<StrangerProtocol>,
 }
 
 impl Stranger {
@@ -79,18 +79,22 @@ pub async fn examine_stranger(stranger: &Stranger, tell: &mut dyn FnMut(&Finding
     let candidates = match stranger.spoken {
         Some(spoken) => vec![spoken],
         // All are tried; a wrong one fails at the greeting.
-        None => vec![Spoken::Source(Protocol::Imap), Spoken::Source(Protocol::Pop3), Spoken::Smtp],
+        None => vec![
+            StrangerProtocol::Source(Protocol::Imap),
+            StrangerProtocol::Source(Protocol::Pop3),
+            StrangerProtocol::Smtp,
+        ],
     };
     let mut last = None;
     for spoken in candidates {
         let greeted = match spoken {
-            Spoken::Source(protocol) => Offers::of(protocol, server).await.map(|offers| {
+            StrangerProtocol::Source(protocol) => Offers::of(protocol, server).await.map(|offers| {
                 if let Some(shown) = offers.shown.as_ref().filter(|_| server.tls == Tls::StartTls) {
                     server::report_tls(server, shown, &mut findings);
                 }
                 account::report_offers(protocol, &offers, &mut findings);
             }),
-            Spoken::Smtp => smtp(server, &mut findings).await,
+            StrangerProtocol::Smtp => smtp(server, &mut findings).await,
         };
         match greeted {
             Ok(()) => return,

@@ -9,17 +9,17 @@ use std::time::{Duration, Instant};
 use jiff::Zoned;
 
 use super::comparator::Pattern;
-use super::facts::{Answer, Ask, Facts, Known, Unanswered};
+use super::facts::{Ask, FactAnswer, Facts, KnownList, Unanswered};
 use super::names::{self, Names};
-use super::trace::{Line, Trace};
-use super::valued::{self, Kind};
+use super::trace::{Trace, TraceLine};
+use super::valued::{self, ComparisonKind};
 use super::width;
 use crate::config::Settings;
-use crate::config::entries::Entry;
-use crate::config::lists::Origin;
+use crate::config::entries::ListedEntry;
+use crate::config::lists::EntriesOrigin;
 use crate::config::template::{FolderName, Template};
 use crate::config::text::Text;
-use crate::decision::{Contents, Counted, Fact, Read, Version, Write};
+use crate::decision::{AnsweredQuestion, Contents, Counted, Fact, Version, Write};
 use crate::message::{Envelope, Flags, Message};
 
 /// Why the walk ends before its end.
@@ -65,21 +65,21 @@ pub(super) struct Asking<'a> {
     pub(super) flags: Flags,
     /// What was true, with the value that made it so.
     pub(super) why: Vec<String>,
-    pub(super) reads: Vec<Read>,
+    pub(super) reads: Vec<AnsweredQuestion>,
     pub(super) writes: Vec<Write>,
     pub(super) now: OnceCell<Zoned>,
     pub(super) trace: Option<Trace>,
     pub(super) depth: usize,
     saw: String,
     /// Patterns with the values of this message in them.
-    pub(super) patterns: HashMap<(Kind, String), Arc<Pattern>>,
+    pub(super) patterns: HashMap<(ComparisonKind, String), Arc<Pattern>>,
     /// What conditions asked programs about which version.
-    answers: Vec<(Vec<String>, Version, Answer)>,
+    answers: Vec<(Vec<String>, Version, FactAnswer)>,
     pub(super) programs: usize,
     /// The text of a version in ordinary width, where that is another: it may be long, and many rules ask.
     ordinary_text: Option<(Version, Option<Arc<str>>)>,
     /// The lists that were looked at.
-    pub(super) lists: Vec<(Arc<Origin>, Known)>,
+    pub(super) lists: Vec<(Arc<EntriesOrigin>, KnownList)>,
     /// How long programs have been waited for.
     pub(super) waited: Duration,
     /// The messages that this one came within, as they came; the innermost last.
@@ -178,7 +178,7 @@ impl<'a> Asking<'a> {
     }
 
     /// A pattern with values of this message, compiled once.
-    pub(super) fn pattern(&mut self, kind: Kind, text: String) -> Result<Arc<Pattern>, Break> {
+    pub(super) fn pattern(&mut self, kind: ComparisonKind, text: String) -> Result<Arc<Pattern>, Break> {
         let key = (kind, text);
         if let Some(known) = self.patterns.get(&key) {
             return Ok(Arc::clone(known));
@@ -232,7 +232,7 @@ impl<'a> Asking<'a> {
         if self.reads.len() >= MAX_READS {
             return Err(Break::Failed(format!("more than {MAX_READS} questions to the state")));
         }
-        self.reads.push(Read { fact, answer });
+        self.reads.push(AnsweredQuestion { fact, answer });
         Ok(())
     }
 
@@ -302,7 +302,7 @@ impl<'a> Asking<'a> {
     }
 
     /// What is known of a list that can change: once for a message, so that all rules see the same.
-    pub(super) fn list(&mut self, origin: &Arc<Origin>) -> Known {
+    pub(super) fn list(&mut self, origin: &Arc<EntriesOrigin>) -> KnownList {
         if let Some((_, known)) = self.lists.iter().find(|(known, _)| Arc::ptr_eq(known, origin)) {
             return known.clone();
         }
@@ -326,17 +326,17 @@ impl<'a> Asking<'a> {
     }
 
     /// The entries of a database list, as they stand in the state.
-    pub(super) fn list_entries(&self, list: &str) -> Result<Vec<Entry>, Break> {
+    pub(super) fn list_entries(&self, list: &str) -> Result<Vec<ListedEntry>, Break> {
         Ok(self.facts.list_entries(list)?)
     }
 
     /// Runs a program. What it read and said goes into the trace.
-    pub(super) fn ask(&mut self, ask: &Ask<'_>) -> Answer {
+    pub(super) fn ask(&mut self, ask: &Ask<'_>) -> FactAnswer {
         let answer = self.started(ask);
         let what = match &answer {
-            Answer::Ended { code, .. } => format!("{} ended with {code}", ask.run.join(" ")),
-            Answer::Failed(cause) => format!("{}: {cause}", ask.run.join(" ")),
-            Answer::NotAsked => format!("would run {}", ask.run.join(" ")),
+            FactAnswer::Ended { code, .. } => format!("{} ended with {code}", ask.run.join(" ")),
+            FactAnswer::Failed(cause) => format!("{}: {cause}", ask.run.join(" ")),
+            FactAnswer::NotAsked => format!("would run {}", ask.run.join(" ")),
         };
         self.note_trace(&what);
         answer
@@ -344,7 +344,7 @@ impl<'a> Asking<'a> {
 
     /// The same for a condition: one program is run once about one version of the message, however many rules look at
     /// its exit code.
-    pub(super) fn ask_once(&mut self, ask: &Ask<'_>) -> Answer {
+    pub(super) fn ask_once(&mut self, ask: &Ask<'_>) -> FactAnswer {
         let version = self.version();
         let known = self.answers.iter().find(|(run, of, _)| *of == version && run.as_slice() == ask.run);
         if let Some((_, _, answer)) = known {
@@ -355,10 +355,10 @@ impl<'a> Asking<'a> {
         answer
     }
 
-    fn started(&mut self, ask: &Ask<'_>) -> Answer {
+    fn started(&mut self, ask: &Ask<'_>) -> FactAnswer {
         self.programs += 1;
         if self.programs > MAX_PROGRAMS {
-            return Answer::Failed(format!("more than {MAX_PROGRAMS} programs for one message"));
+            return FactAnswer::Failed(format!("more than {MAX_PROGRAMS} programs for one message"));
         }
         let start = Instant::now();
         let answer = self.facts.ask(ask);
@@ -390,14 +390,14 @@ impl<'a> Asking<'a> {
     pub(super) fn answered(&mut self, text: &str, holds: bool) {
         let saw = std::mem::take(&mut self.saw);
         if self.trace.is_some() {
-            self.push(Line::Condition { text: text.to_owned(), saw: saw.clone(), holds });
+            self.push(TraceLine::Condition { text: text.to_owned(), saw: saw.clone(), holds });
             let new = self.names.take_new();
             let is_number = |name: &str| name.bytes().all(|b| b.is_ascii_digit());
             let has_names = new.iter().any(|(name, _)| !is_number(name));
             for (name, value) in new {
                 if holds && !(has_names && is_number(&name)) {
                     self.depth += 1;
-                    self.push(Line::Captured { name, value });
+                    self.push(TraceLine::Captured { name, value });
                     self.depth -= 1;
                 }
             }
@@ -424,7 +424,7 @@ impl<'a> Asking<'a> {
             Err(_) => return answer,
         };
         if let (Some(trace), Some(place)) = (&mut self.trace, place) {
-            trace.lines.insert(place, (self.depth, Line::Group { word, holds }));
+            trace.lines.insert(place, (self.depth, TraceLine::Group { word, holds }));
         }
         if !holds || matches!(word, "none" | "not") {
             // Reasons of a branch that failed, or that was to be false, explain nothing.
@@ -436,11 +436,11 @@ impl<'a> Asking<'a> {
 
     pub(super) fn note_trace(&mut self, text: &str) {
         if self.trace.is_some() {
-            self.push(Line::Note { text: text.to_owned() });
+            self.push(TraceLine::Note { text: text.to_owned() });
         }
     }
 
-    pub(super) fn push(&mut self, line: Line) {
+    pub(super) fn push(&mut self, line: TraceLine) {
         if let Some(trace) = &mut self.trace {
             trace.lines.push((self.depth, line));
         }
@@ -466,7 +466,7 @@ fn as_html(text: &str) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::filter::trial::Told;
+    use crate::filter::trial::ToldFacts;
     use crate::message::{Bytes, Key, Origin};
 
     /// Something that conditions can be asked with: an empty message, an empty world.
@@ -475,7 +475,7 @@ pub(super) mod tests {
         let arrived = "2026-11-23T12:00:00Z".parse().unwrap();
         let envelope = Envelope { key: Key::new(&origin, "1"), arrived, flags: Flags::default(), announced: 0 };
         let settings = Settings::default();
-        let facts = Told::default();
+        let facts = ToldFacts::default();
         let message = Arc::new(Message::new(Bytes::Memory(b"\n".to_vec())));
         with(&mut Asking::new(&settings, &message, &envelope, &facts, false))
     }

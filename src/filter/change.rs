@@ -61,10 +61,10 @@ pub(super) const CASES: &[&str] = &["lower", "upper", "title"];
 
 /// One thing that is done to a value.
 #[derive(Debug)]
-pub(super) enum Change {
+pub(super) enum TextChange {
     Case(Case),
     Trim,
-    Replace { from: From, to: Text },
+    Replace { from: ReplacedText, to: Text },
     Split { by: String, take: i64 },
     All { regex: Regex, join: String },
     First(usize),
@@ -73,7 +73,7 @@ pub(super) enum Change {
 
 /// What is replaced.
 #[derive(Debug)]
-pub(super) enum From {
+pub(super) enum ReplacedText {
     /// A literal text, with values.
     Text(Text),
     /// Literal, and known before any message is.
@@ -84,7 +84,7 @@ pub(super) enum From {
 /// So many replacements may be asked for in one value.
 const MAX_REPLACEMENTS: usize = 100;
 
-impl Change {
+impl TextChange {
     /// What a key of `set` asks for; `None` where it cannot be read, which has been said.
     pub(super) fn read(key: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Self>> {
         let problems = &mut compiler.problems;
@@ -124,7 +124,7 @@ impl Change {
     }
 }
 
-fn replacements(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Change>> {
+fn replacements(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<TextChange>> {
     let nodes = match &node.value {
         Value::Seq(items) if !items.is_empty() && items.len() <= MAX_REPLACEMENTS => items.as_slice(),
         Value::Seq(_) => {
@@ -137,13 +137,13 @@ fn replacements(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Chan
     read.into_iter().collect()
 }
 
-fn replacement(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Change> {
+fn replacement(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<TextChange> {
     let map = MapReader::new(node, &REPLACED, &mut compiler.problems);
     let (from, regex, to) = (map.take("from"), map.take("regex"), map.take("to"));
     let (is_map, at) = (map.is_known(), map.place());
     let from = match (from, regex) {
         (Some(from), None) => literal(compiler.compared(from, "a text")?),
-        (None, Some(node)) => From::Regex(expression(node, &mut compiler.problems)?),
+        (None, Some(node)) => ReplacedText::Regex(expression(node, &mut compiler.problems)?),
         _ if is_map => {
             compiler.problems.error(at, "a replacement needs one of `from` and `regex`");
             return None;
@@ -151,8 +151,8 @@ fn replacement(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Change> {
         _ => return None,
     };
     let groups = match &from {
-        From::Regex(regex) => captures::of_expression(regex),
-        From::Text(_) | From::Fixed(_) => Vec::new(),
+        ReplacedText::Regex(regex) => captures::of_expression(regex),
+        ReplacedText::Text(_) | ReplacedText::Fixed(_) => Vec::new(),
     };
     let to = match to {
         Some(node) => compiler.in_own_scope(|this| {
@@ -164,30 +164,30 @@ fn replacement(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Change> {
         })?,
         None => Text::default(),
     };
-    Some(Change::Replace { from, to })
+    Some(TextChange::Replace { from, to })
 }
 
-fn literal(text: Text) -> From {
+fn literal(text: Text) -> ReplacedText {
     match text.as_literal().map(|text| comparator::build(&regex::escape(text))) {
-        Some(Ok(regex)) => From::Fixed(regex),
-        _ => From::Text(text),
+        Some(Ok(regex)) => ReplacedText::Fixed(regex),
+        _ => ReplacedText::Text(text),
     }
 }
 
-fn split(node: &Node, problems: &mut Problems) -> Option<Change> {
+fn split(node: &Node, problems: &mut Problems) -> Option<TextChange> {
     let mut map = MapReader::new(node, &SPLIT, problems);
     let by = map.need("by", |n, p| reader::text(n, "a text", p).map(str::to_owned));
     let take = map.need("take", comparison::nth);
-    Some(Change::Split { by: by?, take: take? })
+    Some(TextChange::Split { by: by?, take: take? })
 }
 
-fn all(node: &Node, problems: &mut Problems) -> Option<Change> {
+fn all(node: &Node, problems: &mut Problems) -> Option<TextChange> {
     if node.as_text().is_some() {
-        return Some(Change::All { regex: expression(node, problems)?, join: " ".to_owned() });
+        return Some(TextChange::All { regex: expression(node, problems)?, join: " ".to_owned() });
     }
     let mut map = MapReader::new(node, &MATCHES, problems);
     let join = map.take("join").and_then(Node::as_text).unwrap_or(" ").to_owned();
-    Some(Change::All { regex: map.need("regex", expression)?, join })
+    Some(TextChange::All { regex: map.need("regex", expression)?, join })
 }
 
 pub(super) fn expression(node: &Node, problems: &mut Problems) -> Option<Regex> {
@@ -222,19 +222,21 @@ pub(super) fn in_case(text: &str, case: Case) -> String {
     }
 }
 
-fn replaced(text: &str, from: &From, to: &Text, asking: &Asking<'_>) -> String {
+fn replaced(text: &str, from: &ReplacedText, to: &Text, asking: &Asking<'_>) -> String {
     let made;
     let (regex, has_groups) = match from {
-        From::Fixed(regex) => (regex, false),
-        From::Regex(regex) => (regex, true),
+        ReplacedText::Fixed(regex) => (regex, false),
+        ReplacedText::Regex(regex) => (regex, true),
         // A text without its values is nothing that could be found.
-        From::Text(from) => match asking.expand_known(from).map(|from| comparator::build(&regex::escape(&from))) {
-            Ok(Ok(regex)) => {
-                made = regex;
-                (&made, false)
+        ReplacedText::Text(from) => {
+            match asking.expand_known(from).map(|from| comparator::build(&regex::escape(&from))) {
+                Ok(Ok(regex)) => {
+                    made = regex;
+                    (&made, false)
+                }
+                _ => return text.to_owned(),
             }
-            _ => return text.to_owned(),
-        },
+        }
     };
     let mut out = String::new();
     let mut end = 0;

@@ -13,8 +13,8 @@ use unicode_normalization::UnicodeNormalization;
 use super::asking::{Asking, Break};
 use super::captures::{self, Captured};
 use super::fold::{self, folded};
-use super::listed::Found;
-use super::rule::List;
+use super::listed::FoundEntry;
+use super::rule::RuleList;
 use super::short::Meant;
 use super::valued::{NamedList, Valued};
 use super::width::{self, ordinary};
@@ -33,11 +33,11 @@ enum Check {
     /// One of these is found.
     Any(Any),
     /// The value is in this list.
-    List(List),
+    List(RuleList),
     /// The value is in the list of a name that is known when the message is.
     Named(NamedList),
     /// An entry of this list stands in the value.
-    Within(List),
+    Within(RuleList),
     /// The first number in the value is within.
     Number(Range),
 }
@@ -54,7 +54,7 @@ struct Any {
 /// A literal text. Most rules have one: it costs nothing to compile, and little to look for in a header field.
 #[derive(Debug)]
 struct Literal {
-    place: fold::Place,
+    place: fold::FoldAnchor,
     /// Folded.
     written: Box<str>,
     /// The same in ordinary width, where it has other widths.
@@ -152,12 +152,12 @@ impl Comparator {
     }
 
     /// The value is in a list.
-    pub(super) fn in_list(&mut self, list: List) {
+    pub(super) fn in_list(&mut self, list: RuleList) {
         self.checks.push(Check::List(list));
     }
 
     /// An entry of the list stands in the value.
-    pub(super) fn contains_list(&mut self, list: List) {
+    pub(super) fn contains_list(&mut self, list: RuleList) {
         self.checks.push(Check::Within(list));
     }
 
@@ -230,14 +230,14 @@ impl Comparator {
         any.valued.as_ref().map_or(Ok(false), |valued| valued.accepts(value, ordinary, is_of_text, asking))
     }
 
-    fn in_this_list(&self, list: &List, value: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
+    fn in_this_list(&self, list: &RuleList, value: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
         Ok(note_entry(asking.find_in_list(list, value, self.is_of_text)?, asking))
     }
 }
 
 /// `${list.entry}` and `${list.value}`.
-fn note_entry(found: Option<Found>, asking: &mut Asking<'_>) -> bool {
-    let Some(Found { entry, value, is_own }) = found else { return false };
+fn note_entry(found: Option<FoundEntry>, asking: &mut Asking<'_>) -> bool {
+    let Some(FoundEntry { entry, value, is_own }) = found else { return false };
     asking.names.capture("list.entry", Some(entry));
     asking.names.capture_of("list.value", value, is_own);
     true
@@ -257,9 +257,9 @@ impl Literal {
             Cow::Owned(text) => Some(folded(&text).into()),
         };
         let place = match meant {
-            Meant::Is(_) => fold::Place::Whole,
-            Meant::Contains(_) => fold::Place::Within,
-            Meant::Below(_) => fold::Place::Below,
+            Meant::Is(_) => fold::FoldAnchor::Whole,
+            Meant::Contains(_) => fold::FoldAnchor::Within,
+            Meant::Below(_) => fold::FoldAnchor::Below,
         };
         Self { place, written: folded(&text).into(), ordinary, pattern: OnceLock::new() }
     }
@@ -267,7 +267,7 @@ impl Literal {
     #[inline]
     fn fits(&self, value: &str, ordinary: &str, is_of_text: bool, asking: &mut Asking<'_>) -> bool {
         let wanted = self.ordinary.as_deref().filter(|_| is_of_text).unwrap_or(&self.written);
-        if self.place == fold::Place::Within
+        if self.place == fold::FoldAnchor::Within
             && value.len() > LONG
             && let Some(pattern) =
                 self.pattern.get_or_init(|| Pattern::of(&[Meant::Contains(self.written.to_string())]).ok())

@@ -4,8 +4,8 @@ use super::captures::Captured;
 use super::comparator::{Comparator, Range};
 use super::compile::Compiler;
 use super::habits::doubt_number;
-use super::short::{About, Meant};
-use super::valued::{Kind, NamedList, Valued};
+use super::short::{ComparedKind, Meant};
+use super::valued::{ComparisonKind, NamedList, Valued};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
@@ -62,7 +62,7 @@ pub(super) const COMPARED: Takes = Takes::Either(&[TEXTS, Takes::Section(&COMPAR
 
 /// The part of an address that is compared (RFC 5228 2.7.4, RFC 5233), or its display name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Part {
+pub(super) enum AddressPart {
     #[default]
     All,
     Local,
@@ -75,7 +75,7 @@ pub(super) enum Part {
 /// What is compared, and what a comparison may say beside how it compares.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Allowed<'a> {
-    pub(super) about: About<'a>,
+    pub(super) about: ComparedKind<'a>,
     pub(super) part: bool,
     pub(super) raw: bool,
     pub(super) many: bool,
@@ -83,7 +83,7 @@ pub(super) struct Allowed<'a> {
 
 impl<'a> Allowed<'a> {
     /// Nothing beside.
-    pub(super) fn only(about: About<'a>) -> Self {
+    pub(super) fn only(about: ComparedKind<'a>) -> Self {
         Self { about, ..Self::default() }
     }
 }
@@ -92,7 +92,7 @@ impl<'a> Allowed<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
     pub(super) comparator: Comparator,
-    pub(super) part: Part,
+    pub(super) part: AddressPart,
     pub(super) raw: bool,
     /// From 1, or from the end with -1.
     pub(super) nth: Option<i64>,
@@ -178,10 +178,10 @@ impl Compiler<'_, '_> {
     fn texts_compared(&mut self, comparison: &mut Comparison, key: &str, node: &Node) -> bool {
         let expected = "a text or a list of texts";
         let (kind, texts) = match key {
-            "contains" => (Kind::Contains, self.compared_texts(node, expected)),
-            "matches" => (Kind::Matches, self.compared_texts(node, expected)),
-            "regex" => (Kind::Regex, self.compared_texts(node, expected)),
-            _ => (Kind::Is, self.whole_texts(node, expected)),
+            "contains" => (ComparisonKind::Contains, self.compared_texts(node, expected)),
+            "matches" => (ComparisonKind::Matches, self.compared_texts(node, expected)),
+            "regex" => (ComparisonKind::Regex, self.compared_texts(node, expected)),
+            _ => (ComparisonKind::Is, self.whole_texts(node, expected)),
         };
         match texts {
             Some(texts) => self.add_texts(&mut comparison.comparator, kind, texts, node),
@@ -198,12 +198,12 @@ impl Compiler<'_, '_> {
     }
 
     /// The texts of a key.
-    fn add_texts(&mut self, comparator: &mut Comparator, kind: Kind, texts: Vec<Text>, node: &Node) -> bool {
+    fn add_texts(&mut self, comparator: &mut Comparator, kind: ComparisonKind, texts: Vec<Text>, node: &Node) -> bool {
         let fixed = texts.iter().filter_map(Text::as_literal).map(str::to_owned);
         let fixed: Vec<Meant> = match kind {
-            Kind::Is | Kind::Address => fixed.map(Meant::Is).collect(),
-            Kind::Contains => fixed.map(Meant::Contains).collect(),
-            Kind::Matches | Kind::Regex => {
+            ComparisonKind::Is | ComparisonKind::Address => fixed.map(Meant::Is).collect(),
+            ComparisonKind::Contains => fixed.map(Meant::Contains).collect(),
+            ComparisonKind::Matches | ComparisonKind::Regex => {
                 let patterns: Vec<String> = fixed.collect();
                 return self.add_patterns(comparator, kind, &patterns, texts, node);
             }
@@ -215,14 +215,14 @@ impl Compiler<'_, '_> {
     fn add_patterns(
         &mut self,
         comparator: &mut Comparator,
-        kind: Kind,
+        kind: ComparisonKind,
         fixed: &[String],
         texts: Vec<Text>,
         node: &Node,
     ) -> bool {
         let added = match kind {
             _ if fixed.is_empty() => Ok(()),
-            Kind::Regex => comparator.regex(fixed),
+            ComparisonKind::Regex => comparator.regex(fixed),
             _ => comparator.matches(fixed),
         };
         let valued = texts.into_iter().filter(|text| text.as_literal().is_none()).collect();
@@ -234,7 +234,7 @@ impl Compiler<'_, '_> {
     pub(super) fn add(
         &mut self,
         comparator: &mut Comparator,
-        kind: Kind,
+        kind: ComparisonKind,
         (fixed, valued): (Vec<Meant>, Vec<Text>),
         node: &Node,
     ) -> bool {
@@ -246,7 +246,7 @@ impl Compiler<'_, '_> {
     fn add_valued(
         &mut self,
         comparator: &mut Comparator,
-        kind: Kind,
+        kind: ComparisonKind,
         valued: Vec<Text>,
         follows: bool,
         node: &Node,
@@ -275,18 +275,18 @@ impl Compiler<'_, '_> {
         true
     }
 
-    fn part(&mut self, node: &Node, allowed: Allowed<'_>) -> Option<Part> {
+    fn part(&mut self, node: &Node, allowed: Allowed<'_>) -> Option<AddressPart> {
         if !allowed.part {
             self.problems.error(node.span, "`part` is for addresses").hint("use `address` instead");
             return None;
         }
         let words = [
-            ("all", Part::All),
-            ("localpart", Part::Local),
-            ("domain", Part::Domain),
-            ("name", Part::Name),
-            ("user", Part::User),
-            ("detail", Part::Detail),
+            ("all", AddressPart::All),
+            ("localpart", AddressPart::Local),
+            ("domain", AddressPart::Domain),
+            ("name", AddressPart::Name),
+            ("user", AddressPart::User),
+            ("detail", AddressPart::Detail),
         ];
         reader::choice(node, &words, &mut self.problems)
     }

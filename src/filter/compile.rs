@@ -8,17 +8,17 @@ use super::actions::programs::{self, ON_ERROR};
 use super::actions::{self, Verb};
 use super::captures::{self, Captured};
 use super::comparison::COMPARISON;
-use super::conditions::{self, Boxed};
+use super::conditions::{self, BoxedCondition};
 use super::for_each::{self, ForEach};
 use super::lua;
-use super::rule::{ListKind, Rule, Step};
-use super::shared::Shared;
+use super::rule::{Rule, RuleListKind, Step};
+use super::shared::SharedByFiles;
 use super::short::Wide;
 use super::trial;
 use crate::config::Settings;
 use crate::config::lists;
 use crate::config::parameters;
-use crate::config::problem::{Problem, Problems, Source};
+use crate::config::problem::{Problem, Problems, SourceFile};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Document, Node, Span, Value};
 use crate::config::{FilterSource, RuleFile};
@@ -107,14 +107,14 @@ pub(super) struct Compiled {
 pub(super) struct Placed {
     pub(super) step: usize,
     pub(super) condition: Option<Node>,
-    pub(super) source: Arc<Source>,
+    pub(super) source: Arc<SourceFile>,
     pub(super) span: Span,
 }
 
 /// Compiles filters in their order; silent ones tell nobody anything.
 pub(super) fn compile(sources: &[FilterSource], settings: &Settings, is_silent: bool) -> Compiled {
     let mut compiled = Compiled::default();
-    let mut shared = Shared { is_silent, ..Shared::of_script(Cow::Owned(BTreeMap::new()), settings) };
+    let mut shared = SharedByFiles { is_silent, ..SharedByFiles::of_script(Cow::Owned(BTreeMap::new()), settings) };
     for list in &settings.lists {
         shared.define(list, &mut compiled.problems);
     }
@@ -142,7 +142,7 @@ pub(super) fn compile(sources: &[FilterSource], settings: &Settings, is_silent: 
             }
         }
     }
-    let databases = shared.lists.iter().filter(|(_, list)| matches!(list.kind, ListKind::Database(_)));
+    let databases = shared.lists.iter().filter(|(_, list)| matches!(list.kind, RuleListKind::Database(_)));
     compiled.database_lists = databases.map(|(name, _)| name.clone()).collect();
     drop_repeated(&mut compiled.problems);
     compiled
@@ -161,7 +161,7 @@ fn drop_repeated(problems: &mut Vec<Problem>) {
 pub(super) struct Compiler<'d, 's> {
     file: &'d RuleFile,
     pub(super) problems: Problems,
-    pub(super) shared: &'d mut Shared<'s>,
+    pub(super) shared: &'d mut SharedByFiles<'s>,
     /// The names captured by the conditions around the current place.
     pub(super) scope: Vec<Captured>,
     /// A condition of the current rule could not be read, so what it captures is not known.
@@ -173,13 +173,13 @@ pub(super) struct Compiler<'d, 's> {
 }
 
 impl<'d, 's> Compiler<'d, 's> {
-    pub(super) fn new(file: &'d RuleFile, shared: &'d mut Shared<'s>) -> Self {
+    pub(super) fn new(file: &'d RuleFile, shared: &'d mut SharedByFiles<'s>) -> Self {
         let problems = Problems::new(&file.document.source);
         Self { file, problems, shared, scope: Vec::new(), scope_is_partial: false, wide: Vec::new(), literal: false }
     }
 
     /// For what a script wrote.
-    pub(super) fn literal(file: &'d RuleFile, shared: &'d mut Shared<'s>) -> Self {
+    pub(super) fn literal(file: &'d RuleFile, shared: &'d mut SharedByFiles<'s>) -> Self {
         Self { literal: true, ..Self::new(file, shared) }
     }
 
@@ -193,7 +193,7 @@ impl<'d, 's> Compiler<'d, 's> {
     }
 
     /// The file being compiled.
-    pub(super) fn source(&self) -> Arc<Source> {
+    pub(super) fn source(&self) -> Arc<SourceFile> {
         Arc::clone(&self.file.document.source)
     }
 
@@ -307,7 +307,7 @@ impl<'d, 's> Compiler<'d, 's> {
     }
 
     /// A condition: several keys in one mapping must all hold.
-    pub(super) fn condition(&mut self, node: &Node) -> Option<Boxed> {
+    pub(super) fn condition(&mut self, node: &Node) -> Option<BoxedCondition> {
         MapReader::new(node, &CONDITION, &mut self.problems);
         // In the order they are written: what stands first can spare a program or a script behind it.
         let entries = match &node.value {
@@ -315,19 +315,19 @@ impl<'d, 's> Compiler<'d, 's> {
             _ => &[],
         };
         let word = |key: &str| conditions::WORDS.iter().find(|word| word.key.0 == key);
-        let parts: Vec<(&conditions::Word, &Node)> =
+        let parts: Vec<(&conditions::ConditionWord, &Node)> =
             entries.iter().filter_map(|(key, node)| Some((word(&key.text)?, node))).collect();
         if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
             self.problems
                 .error(node.span, "an empty condition")
                 .hint("leave `if` out for a rule that is for every message");
         }
-        let parts: Vec<Option<Boxed>> = parts.into_iter().map(|(word, node)| self.word(word, node)).collect();
+        let parts: Vec<Option<BoxedCondition>> = parts.into_iter().map(|(word, node)| self.word(word, node)).collect();
         let mut parts = parts.into_iter().collect::<Option<Vec<_>>>().filter(|parts| !parts.is_empty())?;
         if parts.len() == 1 { parts.pop() } else { Some(conditions::all(parts)) }
     }
 
-    fn word(&mut self, word: &conditions::Word, node: &Node) -> Option<Boxed> {
+    fn word(&mut self, word: &conditions::ConditionWord, node: &Node) -> Option<BoxedCondition> {
         let condition = (word.read)(node, self)?;
         if word.is_group {
             return Some(condition);
@@ -337,7 +337,7 @@ impl<'d, 's> Compiler<'d, 's> {
     }
 
     /// Conditions of which one has to hold: what only one of them captures may be without a value.
-    pub(super) fn branches(&mut self, node: &Node) -> Option<Vec<Boxed>> {
+    pub(super) fn branches(&mut self, node: &Node) -> Option<Vec<BoxedCondition>> {
         let outer = self.scope.len();
         let mut captured = Vec::new();
         let read = self.each_condition(node, |this| captured.push(this.scope.split_off(outer)));
@@ -346,11 +346,11 @@ impl<'d, 's> Compiler<'d, 's> {
     }
 
     /// A list of conditions.
-    pub(super) fn conditions(&mut self, node: &Node) -> Option<Vec<Boxed>> {
+    pub(super) fn conditions(&mut self, node: &Node) -> Option<Vec<BoxedCondition>> {
         self.each_condition(node, |_| {})
     }
 
-    fn each_condition(&mut self, node: &Node, mut then: impl FnMut(&mut Self)) -> Option<Vec<Boxed>> {
+    fn each_condition(&mut self, node: &Node, mut then: impl FnMut(&mut Self)) -> Option<Vec<BoxedCondition>> {
         if matches!(node.value, Value::Map(_)) {
             let problem = reader::mismatch(node, "a list of conditions", &mut self.problems);
             problem.hint("write each with a `-` in front, or all within [ ]");
@@ -390,7 +390,7 @@ impl<'d, 's> Compiler<'d, 's> {
             }
             return self.action(node).map(Step::Do);
         }
-        let words: Vec<(&str, &actions::Word)> =
+        let words: Vec<(&str, &actions::ActionWord)> =
             actions::WORDS.iter().filter(|word| word.bare.is_some()).map(|word| (word.key.0, word)).collect();
         if let Some(word) = node.as_text().filter(|text| actions::KEYS.iter().any(|(key, _, _)| key == text))
             && !words.iter().any(|(key, _)| *key == word)
@@ -405,7 +405,7 @@ impl<'d, 's> Compiler<'d, 's> {
 
     fn action(&mut self, node: &Node) -> Option<Box<dyn Verb>> {
         let map = MapReader::new(node, &ACTION, &mut self.problems);
-        let found: Vec<(&actions::Word, &Node)> =
+        let found: Vec<(&actions::ActionWord, &Node)> =
             actions::WORDS.iter().filter_map(|word| Some((word, map.take(word.key.0)?))).collect();
         let at = found.first().and_then(|(word, _)| map.key_span(word.key.0));
         match found.as_slice() {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
 
-use crate::config::entries::{Entries, Entry};
-use crate::config::lists::Origin;
+use crate::config::entries::{Entries, ListedEntry};
+use crate::config::lists::EntriesOrigin;
 use crate::config::template::FolderName;
 use crate::decision::{Contents, Counted, Fact};
 use crate::message::Message;
@@ -41,7 +41,7 @@ pub trait Facts: Send + Sync {
 
     /// The entries of a list that can change: of a file, read again when it changed, or of a program, asked again when its
     /// time is over.
-    fn list(&self, origin: &Origin) -> Known;
+    fn list(&self, origin: &EntriesOrigin) -> KnownList;
 
     /// The value of an entry of a database list.
     fn list_value(&self, _list: &str, _entry: &str) -> Result<Option<String>, Unanswered> {
@@ -49,7 +49,7 @@ pub trait Facts: Send + Sync {
     }
 
     /// The entries of a database list.
-    fn list_entries(&self, _list: &str) -> Result<Vec<Entry>, Unanswered> {
+    fn list_entries(&self, _list: &str) -> Result<Vec<ListedEntry>, Unanswered> {
         Ok(Vec::new())
     }
 
@@ -64,12 +64,12 @@ pub trait Facts: Send + Sync {
     }
 
     /// Runs a program and waits for it.
-    fn ask(&self, question: &Ask<'_>) -> Answer;
+    fn ask(&self, question: &Ask<'_>) -> FactAnswer;
 }
 
 /// What is known of a list that can change.
 #[derive(Clone, Debug)]
-pub enum Known {
+pub enum KnownList {
     /// Its entries.
     Entries(Arc<Entries>),
     /// Nobody was asked: `explain` and `test` start no program.
@@ -102,7 +102,7 @@ pub struct Ask<'a> {
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum FactAnswer {
     /// It ended with this code, having written this.
     Ended {
         /// The exit code.

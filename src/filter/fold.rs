@@ -12,7 +12,7 @@ pub(super) fn folded(text: &str) -> String {
 
 /// Where a folded text has to stand in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum FoldAnchor {
     /// It is all of it.
     Whole,
     Within,
@@ -20,7 +20,7 @@ pub(super) enum Place {
     Below,
 }
 
-impl Place {
+impl FoldAnchor {
     /// Whether it stands there.
     #[inline]
     pub(super) fn fits(self, text: &str, wanted: &str) -> bool {
@@ -121,7 +121,7 @@ mod tests {
             assert!(!contains(text, wanted), "{text} {wanted}");
         }
         assert!(contains("Grüße von Ann", "ANN".to_lowercase().as_str()) && contains("ĸ \u{212a}ai", "kai"));
-        assert!(is("\u{17f}o", "so") && !is("ü", "u") && Place::Below.fits("ü@B.Example", "b.example"));
+        assert!(is("\u{17f}o", "so") && !is("ü", "u") && FoldAnchor::Below.fits("ü@B.Example", "b.example"));
         assert!(is("ΟΔΟΣ", &folded("οδος")) && is("Hello", "hello") && !is("hello there", "hello"));
     }
 }

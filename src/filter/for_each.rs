@@ -28,19 +28,19 @@ const MOST: usize = 100;
 /// What a rule is for each of.
 #[derive(Debug)]
 pub(super) struct ForEach {
-    values: Values,
+    values: EachValues,
     name: String,
 }
 
 #[derive(Debug)]
-enum Values {
+enum EachValues {
     Recipients,
     Addresses(String),
     Pieces { text: Text, split: String },
 }
 
 /// The names of one value, and what they stand for.
-pub(super) type Named = Vec<(String, String)>;
+pub(super) type BoundNames = Vec<(String, String)>;
 
 impl ForEach {
     /// Reads it; the names are known from here on.
@@ -55,16 +55,16 @@ impl ForEach {
                 compiler.problems.error(at, "`split` is for `text`").hint("leave it out");
                 return None;
             }
-            (Some(field), None) if field.eq_ignore_ascii_case("recipient") => Values::Recipients,
+            (Some(field), None) if field.eq_ignore_ascii_case("recipient") => EachValues::Recipients,
             (Some(field), None) if field.eq_ignore_ascii_case("recipients") => {
                 compiler.problems.error(at, "no field is called `recipients`").hint("did you mean `recipient`?");
                 return None;
             }
-            (Some(field), None) => Values::Addresses(field),
+            (Some(field), None) => EachValues::Addresses(field),
             (None, Some(text)) => {
                 compiler.doubt_key(text);
                 let split = split.unwrap_or_else(|| ",".to_owned());
-                Values::Pieces { text: compiler.text(text, "a text")?, split }
+                EachValues::Pieces { text: compiler.text(text, "a text")?, split }
             }
             _ => {
                 if is_known {
@@ -78,7 +78,7 @@ impl ForEach {
             compiler.problems.error(node.span, text);
             return None;
         }
-        let usual = if matches!(values, Values::Pieces { .. }) { "piece" } else { "who" };
+        let usual = if matches!(values, EachValues::Pieces { .. }) { "piece" } else { "who" };
         let this = Self { values, name: name.unwrap_or_else(|| usual.to_owned()) };
         let names = this.names();
         compiler.captured(names.into_iter().map(|name| Captured { name, always: true }).collect());
@@ -87,31 +87,31 @@ impl ForEach {
 
     fn names(&self) -> Vec<String> {
         let of_address = ["", ".user", ".domain", ".localpart"];
-        let parts = if matches!(self.values, Values::Pieces { .. }) { &of_address[..1] } else { &of_address[..] };
+        let parts = if matches!(self.values, EachValues::Pieces { .. }) { &of_address[..1] } else { &of_address[..] };
         parts.iter().map(|part| format!("{}{part}", self.name)).collect()
     }
 
     /// The values of this message, each once, with the names that it has.
-    pub(super) fn of(&self, asking: &Asking<'_>) -> Result<Vec<Named>, Break> {
+    pub(super) fn of(&self, asking: &Asking<'_>) -> Result<Vec<BoundNames>, Break> {
         match self.values_of(asking) {
             values if values.len() <= MOST => Ok(values),
             _ => Err(Break::Failed(format!("more than {MOST} values for one rule"))),
         }
     }
 
-    fn values_of(&self, asking: &Asking<'_>) -> Vec<Named> {
+    fn values_of(&self, asking: &Asking<'_>) -> Vec<BoundNames> {
         let message = asking.message();
         let delimiters = &asking.settings.delimiters;
         let values: Vec<Vec<String>> = match &self.values {
-            Values::Recipients => message.recipients().iter().map(|one| parts(one, delimiters)).collect(),
-            Values::Addresses(field) => message.addresses(field).map(|one| parts(one, delimiters)).collect(),
-            Values::Pieces { text, split } => {
+            EachValues::Recipients => message.recipients().iter().map(|one| parts(one, delimiters)).collect(),
+            EachValues::Addresses(field) => message.addresses(field).map(|one| parts(one, delimiters)).collect(),
+            EachValues::Pieces { text, split } => {
                 let text = asking.expand(text);
                 let pieces = text.split(split.as_str()).map(str::trim).filter(|piece| !piece.is_empty());
                 pieces.map(|piece| vec![piece.to_owned()]).collect()
             }
         };
-        let mut once: Vec<Named> = Vec::new();
+        let mut once: Vec<BoundNames> = Vec::new();
         for value in values {
             let is_known = once.iter().any(|known| known[0].1.eq_ignore_ascii_case(&value[0]));
             if !is_known {

@@ -23,7 +23,7 @@ pub(super) const MAX_AGE: Duration = Duration::from_secs(2 * 86_400);
 
 /// An answer that wants to go out.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answering<'a> {
+pub(super) struct PlannedReply<'a> {
     pub(super) handle: &'a str,
     /// More own addresses.
     pub(super) addresses: &'a [String],
@@ -59,7 +59,7 @@ pub(super) fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refus
 }
 
 /// The address to answer, or why there must be no answer. Where one goes out, the message counts as answered.
-pub(super) fn check(run: &mut Run<'_>, answering: &Answering<'_>) -> Result<Result<String, Refusal>, Break> {
+pub(super) fn check(run: &mut Run<'_>, answering: &PlannedReply<'_>) -> Result<Result<String, Refusal>, Break> {
     if !run.asking.around.is_empty() {
         return Ok(Err(Refusal { row: "split", why: "it came within another message".into() }));
     }
@@ -122,7 +122,7 @@ fn identity(message: &Message, sender: &str) -> String {
 /// What would be said to an ordinary answer: the address that would be answered, or why none would. `personal`: by `vacation`,
 /// else by `reply`.
 pub(super) fn would_answer(run: &mut Run<'_>, personal: bool) -> Result<Result<String, Refusal>, Break> {
-    let answering = Answering {
+    let answering = PlannedReply {
         handle: "",
         addresses: &[],
         even: &[],

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::asking::{Asking, Break};
-use super::facts::Known;
+use super::facts::KnownList;
 use super::fold::folded;
-use super::rule::{List, ListKind};
+use super::rule::{RuleList, RuleListKind};
 use super::width::ordinary;
 use crate::clean;
-use crate::config::entries::{self, Entries, Entry};
+use crate::config::entries::{self, Entries, ListedEntry};
 use crate::decision::Fact;
 
 /// A value and its own domain: what rules add to lists.
@@ -16,32 +16,37 @@ const NOTED: usize = 2;
 
 /// The entry that stands for a value.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct FoundEntry {
     pub(super) entry: String,
     pub(super) value: Option<String>,
     /// The user wrote the value.
     pub(super) is_own: bool,
 }
 
-impl Found {
-    fn of(entry: &Entry) -> Self {
+impl FoundEntry {
+    fn of(entry: &ListedEntry) -> Self {
         Self { entry: entry.text.clone(), value: entry.value.clone(), is_own: true }
     }
 }
 
 impl Asking<'_> {
     /// Whether the list holds the value, or its domain.
-    pub(super) fn in_list(&mut self, list: &List, value: &str) -> Result<bool, Break> {
+    pub(super) fn in_list(&mut self, list: &RuleList, value: &str) -> Result<bool, Break> {
         self.find_in_list(list, value, false).map(|found| found.is_some())
     }
 
     /// The entry that the value is, its domain, or a pattern that it fits. In a text that people write (`is_of_text`)
     /// characters of two widths are one; what stands in the database is found as it is written there, or in ordinary width.
-    pub(super) fn find_in_list(&mut self, list: &List, value: &str, is_of_text: bool) -> Result<Option<Found>, Break> {
+    pub(super) fn find_in_list(
+        &mut self,
+        list: &RuleList,
+        value: &str,
+        is_of_text: bool,
+    ) -> Result<Option<FoundEntry>, Break> {
         let value = value.trim().to_lowercase();
-        if matches!(list.kind, ListKind::Me) {
+        if matches!(list.kind, RuleListKind::Me) {
             let is_me = self.settings.is_me(&value);
-            return Ok(is_me.then_some(Found { entry: value, value: None, is_own: false }));
+            return Ok(is_me.then_some(FoundEntry { entry: value, value: None, is_own: false }));
         }
         let Some(entries) = self.entries(list)? else {
             let found = self.find_in_database(&list.name, &value)?;
@@ -51,31 +56,38 @@ impl Asking<'_> {
                 found => Ok(found),
             };
         };
-        let found = entries.find(&value).map(Found::of);
+        let found = entries.find(&value).map(FoundEntry::of);
         if found.is_some() || !is_of_text {
             return Ok(found);
         }
         let value = ordinary(&value);
         let wide = || entries.iter().find(|entry| !entry.text.is_ascii() && ordinary(&entry.text) == value);
-        Ok(entries.find(&value).or_else(wide).map(Found::of))
+        Ok(entries.find(&value).or_else(wide).map(FoundEntry::of))
     }
 
     /// The first entry that stands somewhere in the text.
-    pub(super) fn find_within(&mut self, list: &List, text: &str, ordinary_text: &str) -> Result<Option<Found>, Break> {
+    pub(super) fn find_within(
+        &mut self,
+        list: &RuleList,
+        text: &str,
+        ordinary_text: &str,
+    ) -> Result<Option<FoundEntry>, Break> {
         let within = folded(ordinary_text);
         let holds = |entry: &str| {
             let entry = folded(&ordinary(entry));
             !entry.is_empty() && memchr::memmem::find(within.as_bytes(), entry.as_bytes()).is_some()
         };
         if let Some(entries) = self.entries(list)? {
-            return Ok(entries.find_within(text, holds).map(Found::of));
+            return Ok(entries.find_within(text, holds).map(FoundEntry::of));
         }
         let known = match list.kind {
-            ListKind::Me => self.settings.me.iter().map(|me| Entry { text: me.clone(), value: None }).collect(),
+            RuleListKind::Me => {
+                self.settings.me.iter().map(|me| ListedEntry { text: me.clone(), value: None }).collect()
+            }
             _ => self.list_entries(&list.name)?,
         };
         match known.into_iter().find(|entry| holds(&entry.text)) {
-            Some(entry) if matches!(list.kind, ListKind::Me) => Ok(Some(Found::of(&entry))),
+            Some(entry) if matches!(list.kind, RuleListKind::Me) => Ok(Some(FoundEntry::of(&entry))),
             // That it is there is asked again when the decision is recorded.
             Some(entry) => self.find_in_database(&list.name, &entry.text),
             None => Ok(None),
@@ -83,39 +95,39 @@ impl Asking<'_> {
     }
 
     /// All entries of a list, in their order.
-    pub(super) fn all_entries(&mut self, list: &List) -> Result<Vec<Entry>, Break> {
+    pub(super) fn all_entries(&mut self, list: &RuleList) -> Result<Vec<ListedEntry>, Break> {
         match (&list.kind, self.entries(list)?) {
             (_, Some(entries)) => Ok(entries.iter().cloned().collect()),
-            (ListKind::Me, None) => {
-                Ok(self.settings.me.iter().map(|me| Entry { text: me.clone(), value: None }).collect())
+            (RuleListKind::Me, None) => {
+                Ok(self.settings.me.iter().map(|me| ListedEntry { text: me.clone(), value: None }).collect())
             }
             (_, None) => self.list_entries(&list.name),
         }
     }
 
     /// The entries of a list that is in no database.
-    fn entries(&mut self, list: &List) -> Result<Option<Arc<Entries>>, Break> {
+    fn entries(&mut self, list: &RuleList) -> Result<Option<Arc<Entries>>, Break> {
         match &list.kind {
-            ListKind::Me | ListKind::Database(_) => Ok(None),
-            ListKind::Inline(entries) => Ok(Some(Arc::clone(entries))),
+            RuleListKind::Me | RuleListKind::Database(_) => Ok(None),
+            RuleListKind::Inline(entries) => Ok(Some(Arc::clone(entries))),
             // What was read with the rules is better than nothing.
-            ListKind::File(origin, before) => match self.list(origin) {
-                Known::Entries(now) => Ok(Some(now)),
-                Known::NotAsked | Known::Failed(_) => Ok(Some(Arc::clone(before))),
+            RuleListKind::File(origin, before) => match self.list(origin) {
+                KnownList::Entries(now) => Ok(Some(now)),
+                KnownList::NotAsked | KnownList::Failed(_) => Ok(Some(Arc::clone(before))),
             },
-            ListKind::Command(origin) => match self.list(origin) {
-                Known::Entries(now) => Ok(Some(now)),
-                Known::NotAsked => {
+            RuleListKind::Command(origin) => match self.list(origin) {
+                KnownList::Entries(now) => Ok(Some(now)),
+                KnownList::NotAsked => {
                     Err(Break::NoAnswer(format!("the program of the list {} is not asked here", list.name)))
                 }
-                Known::Failed(cause) => {
+                KnownList::Failed(cause) => {
                     Err(Break::Failed(format!("the list {}: {}", list.name, clean::short(&cause, 200))))
                 }
             },
         }
     }
 
-    fn find_in_database(&mut self, list: &str, value: &str) -> Result<Option<Found>, Break> {
+    fn find_in_database(&mut self, list: &str, value: &str) -> Result<Option<FoundEntry>, Break> {
         for (number, entry) in entries::keys(value).into_iter().enumerate() {
             let fact = Fact::Listed { list: list.to_owned(), entry: entry.clone() };
             // Of the many domains above one, only what is there is asked again when the decision is recorded.
@@ -124,7 +136,7 @@ impl Asking<'_> {
             }
             if self.holds(fact)? {
                 let value = self.list_value(list, &entry)?;
-                return Ok(Some(Found { entry, value, is_own: false }));
+                return Ok(Some(FoundEntry { entry, value, is_own: false }));
             }
         }
         Ok(None)

@@ -45,6 +45,6 @@ mod within;
 
 pub use compile::sections;
 pub use engine::Engine;
-pub use facts::{Answer, Ask, Facts, Known, Unanswered};
+pub use facts::{Ask, FactAnswer, Facts, KnownList, Unanswered};
 pub use guard::Refusal;
-pub use trace::{Line, Trace};
+pub use trace::{Trace, TraceLine};

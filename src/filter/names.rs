@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::asking::{Asking, Break};
-use crate::config::template::Part;
+use crate::config::template::TemplatePart;
 use crate::message::Address;
 use crate::user;
 
@@ -212,17 +212,17 @@ pub(super) fn value<'a>(name: &str, asking: &'a Asking<'_>) -> Result<Cow<'a, st
 }
 
 /// What a name stands for in the name of a folder: of a variable that was set, own text keeps its levels.
-pub(super) fn parts<'a>(name: &str, asking: &'a Asking<'_>) -> Vec<Part<'a>> {
+pub(super) fn parts<'a>(name: &str, asking: &'a Asking<'_>) -> Vec<TemplatePart<'a>> {
     match asking.names.variable(name) {
         Some(variable) if !variable.parts.is_empty() => {
             let part = |(is_own, text): &'a (bool, String)| match is_own {
-                true => Part::Own(text.as_str().into()),
-                false => Part::Foreign(text.as_str().into()),
+                true => TemplatePart::Own(text.as_str().into()),
+                false => TemplatePart::Foreign(text.as_str().into()),
             };
             variable.parts.iter().map(part).collect()
         }
-        _ if asking.names.is_own(name) => look_up(name, asking).map(Part::Own).into_iter().collect(),
-        _ => look_up(name, asking).map(Part::Foreign).into_iter().collect(),
+        _ if asking.names.is_own(name) => look_up(name, asking).map(TemplatePart::Own).into_iter().collect(),
+        _ => look_up(name, asking).map(TemplatePart::Foreign).into_iter().collect(),
     }
 }
 

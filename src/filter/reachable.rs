@@ -12,7 +12,7 @@ use crate::config::yaml::Node;
 pub(super) fn warn(places: &[Placed], steps: &[Step]) -> Vec<Problem> {
     let mut warnings = Vec::new();
     let mut ends_all: Option<&Rule> = None;
-    let mut ended = Ended::default();
+    let mut ended = EndedRules::default();
     let mut places = places.iter().peekable();
     for (number, step) in steps.iter().enumerate() {
         let placed = places.next_if(|placed| placed.step == number);
@@ -41,9 +41,9 @@ pub(super) fn warn(places: &[Placed], steps: &[Step]) -> Vec<Problem> {
 /// The rules so far that end filtering for their condition, with nothing behind them that could make it hold after all; by
 /// the hash of the condition.
 #[derive(Default)]
-struct Ended<'r>(HashMap<u64, Vec<(&'r Node, &'r Rule)>>);
+struct EndedRules<'r>(HashMap<u64, Vec<(&'r Node, &'r Rule)>>);
 
-impl<'r> Ended<'r> {
+impl<'r> EndedRules<'r> {
     /// The rule above that has the condition of this one.
     fn for_condition(&self, placed: &Placed, rule: &Rule) -> Option<&'r Rule> {
         let condition = placed.condition.as_ref().filter(|_| rule.otherwise.is_empty())?;

@@ -1,7 +1,7 @@
 //! Whether what a rule sends can leave at all: the relay it names, or what the config lacks.
 
 use super::compile::Compiler;
-use crate::config::reader::Named;
+use crate::config::reader::NamedKind;
 use crate::config::yaml::{Node, Span};
 use crate::config::{check_is_lmtp, check_is_no_lmtp};
 
@@ -57,6 +57,6 @@ impl Compiler<'_, '_> {
     /// The relay of that name.
     pub(super) fn relay(&mut self, node: Option<&Node>) -> Option<String> {
         let known = self.shared.settings.relays.as_deref();
-        self.named(node?, "the name of a relay", Named::RELAY, known)
+        self.named(node?, "the name of a relay", NamedKind::RELAY, known)
     }
 }

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::actions::Verb;
 use super::actions::programs::OnError;
-use super::conditions::Boxed;
+use super::conditions::BoxedCondition;
 use super::for_each::ForEach;
 use super::lua::Script;
 use crate::config::entries::Entries;
-use crate::config::lists::Origin;
+use crate::config::lists::EntriesOrigin;
 
 /// A compiled rule.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Rule {
     /// It is asked once for each of these.
     pub(super) each: Option<ForEach>,
     /// Without a condition it is true for every message.
-    pub(super) condition: Option<Boxed>,
+    pub(super) condition: Option<BoxedCondition>,
     /// What it means when something in it fails.
     pub(super) on_error: OnError,
     pub(super) then: Vec<Step>,
@@ -103,29 +103,29 @@ impl Step {
 
 /// A list that a rule names.
 #[derive(Clone, Debug)]
-pub(super) struct List {
+pub(super) struct RuleList {
     pub(super) name: Arc<str>,
-    pub(super) kind: ListKind,
+    pub(super) kind: RuleListKind,
 }
 
 /// Where its entries are.
 #[derive(Clone, Debug)]
-pub(super) enum ListKind {
+pub(super) enum RuleListKind {
     /// The user's own addresses: `me`.
     Me,
     Inline(Arc<Entries>),
-    File(Arc<Origin>, Arc<Entries>),
-    Command(Arc<Origin>),
+    File(Arc<EntriesOrigin>, Arc<Entries>),
+    Command(Arc<EntriesOrigin>),
     /// Each entry counts so long.
     Database(Option<Duration>),
 }
 
-impl List {
+impl RuleList {
     /// Whether each entry stands for a value, as far as is known.
     pub(super) fn has_values(&self) -> bool {
         match &self.kind {
-            ListKind::Inline(entries) | ListKind::File(_, entries) => entries.have_values(),
-            ListKind::Me | ListKind::Command(_) | ListKind::Database(_) => false,
+            RuleListKind::Inline(entries) | RuleListKind::File(_, entries) => entries.have_values(),
+            RuleListKind::Me | RuleListKind::Command(_) | RuleListKind::Database(_) => false,
         }
     }
 }

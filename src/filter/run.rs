@@ -7,7 +7,7 @@ use super::asking::{Asking, Break};
 use super::for_each;
 use super::guard::Refusal;
 use super::rule::{Rule, Step};
-use super::trace::{Line, Trace};
+use super::trace::{Trace, TraceLine};
 use super::within::Inner;
 use crate::decision::{Action, Decision, Deferral, Failure, Filing, Place, Telling, Way};
 use crate::message::{Edit, Flags, Message};
@@ -121,15 +121,15 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn did_with(&mut self, named: &for_each::Named) {
+    fn did_with(&mut self, named: &for_each::BoundNames) {
         if let (true, Some((name, value))) = (self.asking.trace.is_some(), named.first()) {
-            self.asking.push(Line::Captured { name: name.clone(), value: value.clone() });
+            self.asking.push(TraceLine::Captured { name: name.clone(), value: value.clone() });
         }
     }
 
     fn try_rule(&mut self, rule: &Rule) -> Result<(), Break> {
         if let (Some(name), true) = (&rule.name, self.asking.trace.is_some()) {
-            self.asking.push(Line::Rule { name: name.clone() });
+            self.asking.push(TraceLine::Rule { name: name.clone() });
         }
         self.asking.depth += 1;
         let mark = self.asking.names.mark();
@@ -180,7 +180,7 @@ impl<'a> Run<'a> {
                 self.rule.clone_from(&script.name);
                 self.rule_start = self.actions.len();
                 if self.asking.trace.is_some() {
-                    self.asking.push(Line::Rule { name: script.name.clone() });
+                    self.asking.push(TraceLine::Rule { name: script.name.clone() });
                 }
                 let before = (self.actions.len(), self.asking.version(), self.asking.flags.clone());
                 script.filter(self)?;
@@ -298,13 +298,13 @@ impl<'a> Run<'a> {
     /// Something was done that is no filing.
     pub(super) fn did(&mut self, text: &str) {
         if self.asking.trace.is_some() {
-            self.asking.push(Line::Action { text: text.to_owned() });
+            self.asking.push(TraceLine::Action { text: text.to_owned() });
         }
     }
 
     fn traced(&mut self, action: &Action) {
         if self.asking.trace.is_some() {
-            self.asking.push(Line::Action { text: action.to_string() });
+            self.asking.push(TraceLine::Action { text: action.to_string() });
         }
     }
 

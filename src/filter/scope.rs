@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::captures::Captured;
 use super::compile::Compiler;
 use super::names;
-use super::rule::{List, ListKind};
+use super::rule::{RuleList, RuleListKind};
 use crate::clean;
-use crate::config::reader::{self, Named};
+use crate::config::reader::{self, NamedKind};
 use crate::config::template::Template;
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
@@ -56,7 +56,7 @@ impl Compiler<'_, '_> {
     /// The account that an action appends to.
     pub(super) fn mailbox(&mut self, node: &Node) -> Option<String> {
         let known = self.shared.settings.mailboxes.as_deref();
-        self.named(node, "the name of an account", Named::MAILBOX, known)
+        self.named(node, "the name of an account", NamedKind::MAILBOX, known)
     }
 
     /// Where no config is known, every name is as good as any.
@@ -64,7 +64,7 @@ impl Compiler<'_, '_> {
         &mut self,
         node: &Node,
         expected: &str,
-        kind: Named,
+        kind: NamedKind,
         known: Option<&[String]>,
     ) -> Option<String> {
         let name = reader::text(node, expected, &mut self.problems)?;
@@ -75,11 +75,11 @@ impl Compiler<'_, '_> {
     }
 
     /// The list of that name.
-    pub(super) fn list(&mut self, node: &Node) -> Option<List> {
+    pub(super) fn list(&mut self, node: &Node) -> Option<RuleList> {
         let name = reader::text(node, "the name of a list", &mut self.problems)?;
         if name == "me" {
             self.doubt_me(node.span);
-            return Some(List { name: "me".into(), kind: ListKind::Me });
+            return Some(RuleList { name: "me".into(), kind: RuleListKind::Me });
         }
         if let Some(list) = self.shared.lists.get(name) {
             return Some(list.clone());

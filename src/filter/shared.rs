@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use super::rule::{List, ListKind};
+use super::rule::{RuleList, RuleListKind};
 use crate::config::FilterSource;
 use crate::config::Settings;
 use crate::config::lists::{self, ListKind as Written};
@@ -12,8 +12,8 @@ use crate::config::problem::{Problem, Problems};
 use crate::config::yaml::{Node, Value};
 
 /// What all files of an engine have in common.
-pub(super) struct Shared<'s> {
-    pub(super) lists: Cow<'s, BTreeMap<String, List>>,
+pub(super) struct SharedByFiles<'s> {
+    pub(super) lists: Cow<'s, BTreeMap<String, RuleList>>,
     /// The variables that rules above set.
     pub(super) variables: BTreeSet<String>,
     /// Those of them that are set whatever the message is.
@@ -57,9 +57,9 @@ impl Certain {
     }
 }
 
-impl<'s> Shared<'s> {
+impl<'s> SharedByFiles<'s> {
     /// With these lists and no variables: what a script has around it.
-    pub(super) fn of_script(lists: Cow<'s, BTreeMap<String, List>>, settings: &'s Settings) -> Self {
+    pub(super) fn of_script(lists: Cow<'s, BTreeMap<String, RuleList>>, settings: &'s Settings) -> Self {
         let (variables, certain) = (BTreeSet::new(), Certain::default());
         Self { lists, variables, certain, settings, is_silent: false, spoke_of_relays: false }
     }
@@ -88,12 +88,12 @@ impl<'s> Shared<'s> {
     }
 
     /// A list that is defined twice alike is one; what the config says counts for a shipped filter too.
-    pub(super) fn define(&mut self, list: &lists::List, problems: &mut Vec<Problem>) {
+    pub(super) fn define(&mut self, list: &lists::ConfigList, problems: &mut Vec<Problem>) {
         let kind = match &list.kind {
-            Written::Inline(entries) => ListKind::Inline(Arc::clone(entries)),
-            Written::File(origin, entries) => ListKind::File(Arc::clone(origin), Arc::clone(entries)),
-            Written::Command(origin) => ListKind::Command(Arc::clone(origin)),
-            Written::Database(keep_for) => ListKind::Database(*keep_for),
+            Written::Inline(entries) => RuleListKind::Inline(Arc::clone(entries)),
+            Written::File(origin, entries) => RuleListKind::File(Arc::clone(origin), Arc::clone(entries)),
+            Written::Command(origin) => RuleListKind::Command(Arc::clone(origin)),
+            Written::Database(keep_for) => RuleListKind::Database(*keep_for),
         };
         let is_reserved = list.name == "me";
         let is_config = self.settings.lists.iter().any(|known| known.name == list.name);
@@ -111,19 +111,19 @@ impl<'s> Shared<'s> {
             }
             Some(_) => {}
             None => {
-                let new = List { name: list.name.as_str().into(), kind };
+                let new = RuleList { name: list.name.as_str().into(), kind };
                 self.lists.to_mut().entry(list.name.clone()).or_insert(new);
             }
         }
     }
 }
 
-fn same_list(a: &ListKind, b: &ListKind) -> bool {
+fn same_list(a: &RuleListKind, b: &RuleListKind) -> bool {
     match (a, b) {
-        (ListKind::Database(a), ListKind::Database(b)) => a == b,
-        (ListKind::Command(a), ListKind::Command(b)) => a == b,
-        (ListKind::File(a, _), ListKind::File(b, _)) => a == b,
-        (ListKind::Inline(a), ListKind::Inline(b)) => a == b,
+        (RuleListKind::Database(a), RuleListKind::Database(b)) => a == b,
+        (RuleListKind::Command(a), RuleListKind::Command(b)) => a == b,
+        (RuleListKind::File(a, _), RuleListKind::File(b, _)) => a == b,
+        (RuleListKind::Inline(a), RuleListKind::Inline(b)) => a == b,
         _ => false,
     }
 }

@@ -9,7 +9,7 @@
 
 use super::comparison::Comparison;
 use super::compile::Compiler;
-use super::valued::Kind;
+use super::valued::ComparisonKind;
 use crate::clean;
 use crate::config::problem::Problem;
 use crate::config::yaml::{Node, Span, Value};
@@ -17,7 +17,7 @@ use crate::message;
 
 /// What is compared: it decides what a short form means, and which habits are looked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum About<'a> {
+pub(super) enum ComparedKind<'a> {
     Subject,
     /// The text of a message or of a part.
     Text,
@@ -33,13 +33,13 @@ pub(super) enum About<'a> {
     Value,
 }
 
-impl About<'_> {
+impl ComparedKind<'_> {
     /// How a text with values in it is compared.
-    fn of_value(self) -> Kind {
+    fn of_value(self) -> ComparisonKind {
         match self {
-            Self::Subject | Self::Text | Self::FileName => Kind::Contains,
-            Self::Addresses => Kind::Address,
-            _ => Kind::Is,
+            Self::Subject | Self::Text | Self::FileName => ComparisonKind::Contains,
+            Self::Addresses => ComparisonKind::Address,
+            _ => ComparisonKind::Is,
         }
     }
 }
@@ -99,7 +99,7 @@ impl Wide {
 
 impl Compiler<'_, '_> {
     /// A comparison in its short form.
-    pub(super) fn short(&mut self, node: &Node, about: About<'_>) -> Option<Comparison> {
+    pub(super) fn short(&mut self, node: &Node, about: ComparedKind<'_>) -> Option<Comparison> {
         let texts = self.whole_texts(node, "a text to compare with, or a comparison")?;
         let (mut fixed, mut valued) = (Vec::new(), Vec::new());
         for (text, at) in texts.into_iter().zip(node.each()) {
@@ -123,21 +123,21 @@ impl Compiler<'_, '_> {
     }
 
     /// What a value will mean is known when the message is.
-    fn is_wide(&mut self, node: &Node, about: About<'_>) {
+    fn is_wide(&mut self, node: &Node, about: ComparedKind<'_>) {
         let written = node.as_text().unwrap_or_default().to_owned();
         let meant = match about.of_value() {
-            Kind::Contains => Meant::Contains(written),
-            Kind::Address => Meant::Below(written),
+            ComparisonKind::Contains => Meant::Contains(written),
+            ComparisonKind::Address => Meant::Below(written),
             _ => return,
         };
         self.wide.push(Wide { span: node.span, meant });
     }
 
-    fn meant(&mut self, text: String, span: Span, about: About<'_>) -> Option<Meant> {
+    fn meant(&mut self, text: String, span: Span, about: ComparedKind<'_>) -> Option<Meant> {
         let meant = match about {
             _ if text.is_empty() => Meant::Is(text),
-            About::Subject | About::Text | About::FileName => Meant::Contains(text),
-            About::Addresses => self.address_meant(text, span)?,
+            ComparedKind::Subject | ComparedKind::Text | ComparedKind::FileName => Meant::Contains(text),
+            ComparedKind::Addresses => self.address_meant(text, span)?,
             _ => Meant::Is(text),
         };
         if !matches!(meant, Meant::Is(_)) && !self.is_literal() {

@@ -10,12 +10,12 @@ use crate::clean;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
     /// In order.
-    pub lines: Vec<(usize, Line)>,
+    pub lines: Vec<(usize, TraceLine)>,
 }
 
 /// One step; it stands at a depth in the trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum TraceLine {
     /// A rule is asked.
     Rule {
         /// Its name.
@@ -65,7 +65,7 @@ impl fmt::Display for Trace {
     }
 }
 
-impl fmt::Display for Line {
+impl fmt::Display for TraceLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = |holds: bool| if holds { "yes" } else { "no " };
         match self {
@@ -91,13 +91,15 @@ impl Trace {
     }
 }
 
-fn as_json(depth: usize, line: &Line) -> Value {
+fn as_json(depth: usize, line: &TraceLine) -> Value {
     match line {
-        Line::Rule { name } => json!({"depth": depth, "rule": name}),
-        Line::Group { word, holds } => json!({"depth": depth, "group": word, "holds": holds}),
-        Line::Condition { text, saw, holds } => json!({"depth": depth, "condition": text, "saw": saw, "holds": holds}),
-        Line::Captured { name, value } => json!({"depth": depth, "captured": name, "value": value}),
-        Line::Action { text } => json!({"depth": depth, "action": text}),
-        Line::Note { text } => json!({"depth": depth, "note": text}),
+        TraceLine::Rule { name } => json!({"depth": depth, "rule": name}),
+        TraceLine::Group { word, holds } => json!({"depth": depth, "group": word, "holds": holds}),
+        TraceLine::Condition { text, saw, holds } => {
+            json!({"depth": depth, "condition": text, "saw": saw, "holds": holds})
+        }
+        TraceLine::Captured { name, value } => json!({"depth": depth, "captured": name, "value": value}),
+        TraceLine::Action { text } => json!({"depth": depth, "action": text}),
+        TraceLine::Note { text } => json!({"depth": depth, "note": text}),
     }
 }

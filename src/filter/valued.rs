@@ -12,13 +12,13 @@ use super::captures::Captured;
 use super::comparator::{Pattern, composed};
 use super::fold::{self, folded};
 use super::names;
-use super::rule::{List, ListKind};
+use super::rule::{RuleList, RuleListKind};
 use super::width::ordinary;
-use crate::config::text::{Piece, Text};
+use crate::config::text::{Text, TextPiece};
 
 /// How texts are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum ComparisonKind {
     /// The whole value is one of them.
     Is,
     /// The value holds one of them.
@@ -34,7 +34,7 @@ pub(super) enum Kind {
 /// Texts with values, of which one must fit.
 #[derive(Debug)]
 pub(super) struct Valued {
-    kind: Kind,
+    kind: ComparisonKind,
     texts: Vec<Text>,
     captures: Vec<Vec<Captured>>,
 }
@@ -44,8 +44,8 @@ const LONGEST: usize = 8 * 1024;
 
 impl Valued {
     /// Refuses expressions that could not be used whatever the values are.
-    pub(super) fn new(kind: Kind, texts: Vec<Text>) -> Result<Self, regex::Error> {
-        let patterns = texts.iter().filter(|_| matches!(kind, Kind::Matches | Kind::Regex));
+    pub(super) fn new(kind: ComparisonKind, texts: Vec<Text>) -> Result<Self, regex::Error> {
+        let patterns = texts.iter().filter(|_| matches!(kind, ComparisonKind::Matches | ComparisonKind::Regex));
         let patterns =
             patterns.map(|text| pattern(kind, &in_place(kind, text, |_| Ok(Cow::Borrowed("x"))).unwrap_or_default()));
         let captures = patterns.map(|pattern| Ok(pattern?.captures())).collect::<Result<_, regex::Error>>()?;
@@ -87,17 +87,17 @@ impl Valued {
     ) -> Result<bool, Break> {
         let wanted = in_place(self.kind, text, |name| names::value(name, asking))?;
         match self.kind {
-            Kind::Is => Ok(fold::is(ordinary, &of_width(&wanted, is_of_text))),
-            Kind::Contains => Ok(fold::contains(ordinary, &of_width(&wanted, is_of_text))),
-            Kind::Address => {
+            ComparisonKind::Is => Ok(fold::is(ordinary, &of_width(&wanted, is_of_text))),
+            ComparisonKind::Contains => Ok(fold::contains(ordinary, &of_width(&wanted, is_of_text))),
+            ComparisonKind::Address => {
                 let (place, wanted) = match wanted.strip_prefix('@') {
-                    Some(domain) => (fold::Place::Below, domain),
-                    None if wanted.contains('@') => (fold::Place::Whole, wanted.as_str()),
-                    None => (fold::Place::Below, wanted.as_str()),
+                    Some(domain) => (fold::FoldAnchor::Below, domain),
+                    None if wanted.contains('@') => (fold::FoldAnchor::Whole, wanted.as_str()),
+                    None => (fold::FoldAnchor::Below, wanted.as_str()),
                 };
                 Ok(place.fits(ordinary, &of_width(wanted, is_of_text)))
             }
-            Kind::Matches | Kind::Regex => {
+            ComparisonKind::Matches | ComparisonKind::Regex => {
                 let pattern = asking.pattern(self.kind, wanted)?;
                 Ok(pattern.fits(value, ordinary, is_of_text, asking))
             }
@@ -106,33 +106,37 @@ impl Valued {
 }
 
 /// A text with its values, cleaned for the kind of comparison.
-fn in_place<'v>(kind: Kind, text: &Text, value: impl Fn(&str) -> Result<Cow<'v, str>, Break>) -> Result<String, Break> {
+fn in_place<'v>(
+    kind: ComparisonKind,
+    text: &Text,
+    value: impl Fn(&str) -> Result<Cow<'v, str>, Break>,
+) -> Result<String, Break> {
     let mut out = String::new();
     for piece in text.pieces() {
         match piece {
-            Piece::Literal(text) => out.push_str(text),
-            Piece::Variable(name) => out.push_str(&literal(kind, &value(name)?)),
+            TextPiece::Literal(text) => out.push_str(text),
+            TextPiece::Variable(name) => out.push_str(&literal(kind, &value(name)?)),
         }
     }
     Ok(out)
 }
 
 /// A value that means itself.
-fn literal(kind: Kind, value: &str) -> Cow<'_, str> {
+fn literal(kind: ComparisonKind, value: &str) -> Cow<'_, str> {
     match kind {
-        Kind::Is | Kind::Contains | Kind::Address => value.into(),
-        Kind::Matches => value.replace('\\', r"\\").replace('*', r"\*").replace('?', r"\?").into(),
-        Kind::Regex => regex::escape(value).into(),
+        ComparisonKind::Is | ComparisonKind::Contains | ComparisonKind::Address => value.into(),
+        ComparisonKind::Matches => value.replace('\\', r"\\").replace('*', r"\*").replace('?', r"\?").into(),
+        ComparisonKind::Regex => regex::escape(value).into(),
     }
 }
 
 /// Compiles the text of a pattern.
-pub(super) fn pattern(kind: Kind, text: &str) -> Result<Pattern, regex::Error> {
-    if kind == Kind::Regex { Pattern::expression(text) } else { Pattern::glob(text) }
+pub(super) fn pattern(kind: ComparisonKind, text: &str) -> Result<Pattern, regex::Error> {
+    if kind == ComparisonKind::Regex { Pattern::expression(text) } else { Pattern::glob(text) }
 }
 
 /// Compiles a text with its values; one that is too long can be none.
-pub(super) fn pattern_of_message(kind: Kind, text: &str) -> Result<Arc<Pattern>, Break> {
+pub(super) fn pattern_of_message(kind: ComparisonKind, text: &str) -> Result<Arc<Pattern>, Break> {
     let too_long = || Break::NoAnswer("the value in it is too long".to_owned());
     if text.len() > LONGEST {
         return Err(too_long());
@@ -155,15 +159,15 @@ fn of_width(text: &str, is_of_text: bool) -> String {
 #[derive(Debug)]
 pub(super) struct NamedList {
     pub(super) name: Text,
-    pub(super) lists: BTreeMap<String, List>,
+    pub(super) lists: BTreeMap<String, RuleList>,
 }
 
 impl NamedList {
     /// The list; a name that no list has is no answer.
-    pub(super) fn list(&self, asking: &Asking<'_>) -> Result<List, Break> {
+    pub(super) fn list(&self, asking: &Asking<'_>) -> Result<RuleList, Break> {
         let name = asking.expand_known(&self.name)?;
         if name == "me" {
-            return Ok(List { name: "me".into(), kind: ListKind::Me });
+            return Ok(RuleList { name: "me".into(), kind: RuleListKind::Me });
         }
         let no_list = || Break::NoAnswer(format!("there is no list `{}`", crate::clean::short(&name, 60)));
         self.lists.get(&name).cloned().ok_or_else(no_list)

@@ -139,17 +139,17 @@ impl Walker<'_> {
         skip(&mut self.reader, range.start.saturating_sub(self.at))?;
         self.at = self.at.max(range.start);
         let length = range.end.saturating_sub(self.at);
-        Ok(Counted { inner: (&mut self.reader).take(length), at: &mut self.at })
+        Ok(CountedPlace { inner: (&mut self.reader).take(length), at: &mut self.at })
     }
 }
 
 /// Keeps the walker's place while a range is read.
-struct Counted<'a, R> {
+struct CountedPlace<'a, R> {
     inner: io::Take<R>,
     at: &'a mut u64,
 }
 
-impl<R: io::BufRead> Read for Counted<'_, R> {
+impl<R: io::BufRead> Read for CountedPlace<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(out)?;
         *self.at += count as u64;
@@ -157,7 +157,7 @@ impl<R: io::BufRead> Read for Counted<'_, R> {
     }
 }
 
-impl<R: io::BufRead> io::BufRead for Counted<'_, R> {
+impl<R: io::BufRead> io::BufRead for CountedPlace<'_, R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.inner.fill_buf()
     }

@@ -48,9 +48,9 @@ pub fn has_addresses(name: &str) -> bool {
 /// (RFC 2047), and so does what would read as one.
 pub fn field(name: &str, value: &str) -> String {
     let value = harmless(value);
-    let mut line = Line { out: format!("{name}:"), column: name.len() + 1 };
+    let mut line = HeaderLine { out: format!("{name}:"), column: name.len() + 1 };
     let has_names = has_addresses(name);
-    let mut pieces = Pieces { rest: &value, has_names }.peekable();
+    let mut pieces = HeaderPieces { rest: &value, has_names }.peekable();
     while let Some(piece) = pieces.next() {
         if !must_encode(&piece) {
             line.word(&piece);
@@ -70,12 +70,12 @@ pub fn field(name: &str, value: &str) -> String {
 
 /// The words of a value. A quoted name in a field of addresses that must be encoded is one piece without its quotes: they
 /// would be a part of the name then, for no encoded word stands within quotes (RFC 2047 5).
-struct Pieces<'v> {
+struct HeaderPieces<'v> {
     rest: &'v str,
     has_names: bool,
 }
 
-impl<'v> Iterator for Pieces<'v> {
+impl<'v> Iterator for HeaderPieces<'v> {
     type Item = Cow<'v, str>;
 
     fn next(&mut self) -> Option<Cow<'v, str>> {
@@ -128,12 +128,12 @@ fn must_encode(word: &str) -> bool {
 }
 
 /// Writes words into lines.
-struct Line {
+struct HeaderLine {
     out: String,
     column: usize,
 }
 
-impl Line {
+impl HeaderLine {
     /// One word, on a new line where it does not fit. The first stays on the line of the name if it is short
     /// enough for any line: a line with nothing but blanks must not come about.
     fn word(&mut self, word: &str) {
@@ -150,7 +150,7 @@ impl Line {
 
 /// A text as encoded words, none longer than [`WORD`], cut between characters. Where it begins the value the first one is
 /// as short as the name of the field demands, as long as a character fits.
-fn encoded(text: &str, line: &mut Line) {
+fn encoded(text: &str, line: &mut HeaderLine) {
     let mut word = WORD_START.to_owned();
     let is_first = line.out.ends_with(':');
     let mut most = if is_first { LINE.saturating_sub(line.column + 1).max(SHORTEST_WORD) } else { WORD };

@@ -4,11 +4,11 @@
 #[derive(Debug, Default)]
 pub(super) struct Dividers {
     /// The first is the root.
-    nodes: Vec<Node>,
+    nodes: Vec<DividerNode>,
 }
 
 #[derive(Debug, Default)]
-struct Node {
+struct DividerNode {
     /// The innermost level that is divided by the boundary that ends here, if one does.
     level: Option<usize>,
     /// What follows here in longer ones, by its first byte, in order.
@@ -37,7 +37,7 @@ impl Dividers {
     /// Adds the node for sorted boundaries that have so many bytes in common.
     fn add(&mut self, sorted: &[(&[u8], usize)], common: usize) -> usize {
         let index = self.nodes.len();
-        self.nodes.push(Node::default());
+        self.nodes.push(DividerNode::default());
         let ending = sorted.iter().take_while(|(boundary, _)| boundary.len() == common).count();
         let (ending, longer) = sorted.split_at(ending);
         let branches = longer.chunk_by(|one, two| one.0[common] == two.0[common]).filter_map(|group| {
@@ -50,7 +50,7 @@ impl Dividers {
             })
         });
         let branches = branches.collect();
-        self.nodes[index] = Node { level: ending.first().map(|(_, level)| *level), branches };
+        self.nodes[index] = DividerNode { level: ending.first().map(|(_, level)| *level), branches };
         index
     }
 

@@ -1,7 +1,7 @@
 //! A message with another header block (RFC 5293). Fields that are not named stay byte for byte, and the body is
 //! not touched, so signatures over them hold.
 
-use super::headers::{self, Span};
+use super::headers::{self, FieldSpan};
 use super::{Bytes, MAX_HEADER, Message, compose};
 
 /// Fields that tell where a message has been or that a program wrote it. They are never deleted: mail loops are
@@ -174,7 +174,7 @@ fn apply(edit: &Edit, head: &[u8], is_cut: bool) -> Vec<u8> {
         }
         Edit::Set { name, value } => {
             let field = compose::field(name, value);
-            match spans.iter().find(|span| is_named(head, span, name)).map(Span::whole) {
+            match spans.iter().find(|span| is_named(head, span, name)).map(FieldSpan::whole) {
                 Some(first) => {
                     let rest = without(head, &spans, |span| is_named(head, span, name));
                     // The first of that name has none of them before it.
@@ -186,14 +186,14 @@ fn apply(edit: &Edit, head: &[u8], is_cut: bool) -> Vec<u8> {
     }
 }
 
-fn is_named(head: &[u8], span: &Span, name: &str) -> bool {
+fn is_named(head: &[u8], span: &FieldSpan, name: &str) -> bool {
     head[span.name.clone()].eq_ignore_ascii_case(name.as_bytes())
 }
 
-fn without(head: &[u8], spans: &[Span], mut is_deleted: impl FnMut(&Span) -> bool) -> Vec<u8> {
+fn without(head: &[u8], spans: &[FieldSpan], mut is_deleted: impl FnMut(&FieldSpan) -> bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(head.len());
     let mut at = 0;
-    for span in spans.iter().filter(|span| is_deleted(span)).map(Span::whole) {
+    for span in spans.iter().filter(|span| is_deleted(span)).map(FieldSpan::whole) {
         out.extend_from_slice(&head[at..span.start]);
         at = span.end;
     }
@@ -210,7 +210,7 @@ fn with_field(head: &[u8], at: usize, field: &str) -> Vec<u8> {
 
 /// Behind what an mbox left before the header (`From ann@example.org Mon …`), and behind lines that would become a
 /// part of the new field.
-fn beginning_of(head: &[u8], spans: &[Span]) -> usize {
+fn beginning_of(head: &[u8], spans: &[FieldSpan]) -> usize {
     let first = spans.first().map_or(head.len(), |span| span.name.start);
     let is_passed_over = |line: &&[u8]| line.starts_with(b"From ") || line.starts_with(b" ") || line.starts_with(b"\t");
     let lines = head[..first].split_inclusive(|b| *b == b'\n');

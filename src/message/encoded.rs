@@ -2,7 +2,7 @@
 //! files in one count as names of the part that holds it.
 
 use super::mime::Structure;
-use super::text::{self, Places};
+use super::text::{self, TextPlaces};
 use super::violations::note;
 use super::{Bytes, Message, Violation, to_lf};
 
@@ -14,7 +14,7 @@ const MAX_NESTED: usize = 3;
 /// Looks into all encoded messages.
 pub(super) fn look_into(message: &Message, all: &mut Structure) {
     let mut left = MAX_ENCODED;
-    let mut places = Places::of(message);
+    let mut places = TextPlaces::of(message);
     let Structure { parts, violations } = all;
     for part in parts.iter_mut().filter(|part| part.is_encoded_message()) {
         note(violations, Violation::EncodedMessage);

@@ -91,13 +91,13 @@ impl Field {
 
 /// One field's place in a header block.
 #[derive(Debug)]
-pub(super) struct Span {
+pub(super) struct FieldSpan {
     pub(super) name: Range<usize>,
     /// What follows the colon, continuation lines included.
     pub(super) raw: Range<usize>,
 }
 
-impl Span {
+impl FieldSpan {
     /// The field's bytes with its name and all its lines.
     pub(super) fn whole(&self) -> Range<usize> {
         self.name.start..self.raw.end
@@ -106,8 +106,8 @@ impl Span {
 
 /// Where the fields of a header block with LF line ends are. Lines that are no field and continue none are passed
 /// over.
-pub(super) fn spans(head: &[u8], max: usize, violations: &mut Vec<Violation>) -> Vec<Span> {
-    let mut spans: Vec<Span> = Vec::with_capacity(head.len() / 64 + 1);
+pub(super) fn spans(head: &[u8], max: usize, violations: &mut Vec<Violation>) -> Vec<FieldSpan> {
+    let mut spans: Vec<FieldSpan> = Vec::with_capacity(head.len() / 64 + 1);
     let mut continues = false;
     let mut start = 0;
     while start < head.len() {
@@ -129,7 +129,7 @@ pub(super) fn spans(head: &[u8], max: usize, violations: &mut Vec<Violation>) ->
         continues = name.is_some();
         match name {
             Some((name, colon)) => {
-                spans.push(Span { name: line.start..line.start + name, raw: line.start + colon + 1..line.end });
+                spans.push(FieldSpan { name: line.start..line.start + name, raw: line.start + colon + 1..line.end });
             }
             None => note(violations, Violation::NotAField),
         }
@@ -155,7 +155,7 @@ pub(super) fn split(
 ) -> Vec<Field> {
     let spans = spans(head, max, violations);
     let block: Arc<[u8]> = head.into();
-    let field = |Span { name, raw }: Span| {
+    let field = |FieldSpan { name, raw }: FieldSpan| {
         if raw.len() > MAX_VALUE {
             note(violations, Violation::FieldTooLong);
         }

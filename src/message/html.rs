@@ -64,7 +64,7 @@ enum Gap {
     Line,
 }
 
-struct Writer {
+struct HtmlText {
     out: String,
     gap: Gap,
 }
@@ -73,7 +73,7 @@ struct Writer {
 ///
 /// As in a browser, a comment, a script or a tag that does not end hides all that follows.
 pub(super) fn to_text(html: &str) -> String {
-    let mut writer = Writer { out: String::with_capacity(html.len() / 2), gap: Gap::None };
+    let mut writer = HtmlText { out: String::with_capacity(html.len() / 2), gap: Gap::None };
     let mut rest = html;
     while let Some(at) = memchr::memchr2(b'<', b'&', rest.as_bytes()) {
         writer.text(&rest[..at]);
@@ -114,7 +114,7 @@ fn charset_in(tag: &[u8]) -> Option<&str> {
     std::str::from_utf8(label).ok().filter(|label| !label.is_empty())
 }
 
-impl Writer {
+impl HtmlText {
     fn text(&mut self, text: &str) {
         text.chars().for_each(|c| self.character(c));
     }

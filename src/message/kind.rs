@@ -4,7 +4,7 @@ use super::{Address, Field, Message, unwrapped};
 
 /// What a message is, by its header alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum MessageKind {
     /// From a program, to one person.
     Automated,
     /// From a mailing list or a newsletter.
@@ -15,7 +15,7 @@ pub enum Kind {
     Personal,
 }
 
-impl Kind {
+impl MessageKind {
     /// The word a rule uses.
     pub fn word(self) -> &'static str {
         match self {
@@ -135,15 +135,15 @@ const FAILURES: [&str; 11] = [
 
 impl Message {
     /// What it is. Of several things the most telling: a bounce rather than a list, a list rather than automated.
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> MessageKind {
         if self.is_bounce() {
-            Kind::Bounce
+            MessageKind::Bounce
         } else if self.is_list() {
-            Kind::List
+            MessageKind::List
         } else if self.is_automated() {
-            Kind::Automated
+            MessageKind::Automated
         } else {
-            Kind::Personal
+            MessageKind::Personal
         }
     }
 
@@ -287,7 +287,7 @@ mod tests {
     use super::super::Bytes;
     use super::*;
 
-    fn kind(head: &str) -> Kind {
+    fn kind(head: &str) -> MessageKind {
         Message::new(Bytes::Memory(format!("{head}\n\n").into_bytes())).kind()
     }
 
@@ -304,7 +304,7 @@ mod tests {
             "Return-Path: <prvs=1234567890=ann@example.org>",
             "Precedence: first-class",
         ] {
-            assert_eq!(kind(head), Kind::Personal, "{head}");
+            assert_eq!(kind(head), MessageKind::Personal, "{head}");
         }
     }
 
@@ -337,14 +337,14 @@ mod tests {
             "Sender: owner-list@example.org",
             "Return-Path: <>\nAuto-Submitted: auto-replied\nFrom: ann@example.org",
         ] {
-            assert_eq!(kind(head), Kind::Automated, "{head}");
+            assert_eq!(kind(head), MessageKind::Automated, "{head}");
         }
     }
 
     #[test]
     fn lists() {
         for head in ["List-Id: <a.b>", "list-unsubscribe: <mailto:a@b>", "Mailing-List: x", "Precedence: list"] {
-            assert_eq!(kind(head), Kind::List, "{head}");
+            assert_eq!(kind(head), MessageKind::List, "{head}");
         }
     }
 
@@ -357,7 +357,7 @@ mod tests {
             "X-Failed-Recipients: a@b",
             "From: Mail System <postmaster@example.org>\nSubject: Undeliverable: hello",
         ] {
-            assert_eq!(kind(head), Kind::Bounce, "{head}");
+            assert_eq!(kind(head), MessageKind::Bounce, "{head}");
         }
     }
 }

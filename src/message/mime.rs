@@ -65,7 +65,7 @@ impl Message {
 }
 
 /// A part whose end has not come.
-struct Open {
+struct OpenPart {
     part: usize,
     /// What divides it, until its closing line has come: one text, in the reading of others several.
     boundaries: Vec<Vec<u8>>,
@@ -77,7 +77,7 @@ struct Open {
     base64: Option<Base64Count>,
 }
 
-impl Open {
+impl OpenPart {
     fn boundaries_at(&self, level: usize) -> impl Iterator<Item = (usize, &[u8])> {
         self.boundaries.iter().map(move |boundary| (level, boundary.as_slice()))
     }
@@ -85,7 +85,7 @@ impl Open {
 
 /// What the lines belong to.
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+enum MimeState {
     /// The header block of the innermost open part.
     Header,
     /// The body of the innermost open part, a leaf.
@@ -107,10 +107,10 @@ struct Boundary {
 struct Scanner {
     reading: Reading,
     found: Structure,
-    open: Vec<Open>,
+    open: Vec<OpenPart>,
     /// What divides those that are open; `None` until it is asked for after a change.
     dividers: Option<Dividers>,
-    state: State,
+    state: MimeState,
     header: Vec<u8>,
     header_parent: usize,
     /// Where it begins, once its first line has come.
@@ -134,7 +134,7 @@ impl Scanner {
             found: Structure::default(),
             open: Vec::new(),
             dividers: None,
-            state: State::Between,
+            state: MimeState::Between,
             header: Vec::new(),
             header_parent: 0,
             header_at: Some(0),
@@ -154,7 +154,7 @@ impl Scanner {
             [only] => only.boundaries.is_empty() && only.base64.is_none(),
             _ => false,
         };
-        if is_one_body && self.state == State::Body {
+        if is_one_body && self.state == MimeState::Body {
             self.close(0, end);
             return self.found;
         }
@@ -162,8 +162,8 @@ impl Scanner {
             Ok(()) => {}
             Err(_) => note(&mut self.found.violations, Violation::Unreadable),
         }
-        let end = if self.state == State::Over { end } else { self.at };
-        if self.state == State::Header {
+        let end = if self.state == MimeState::Over { end } else { self.at };
+        if self.state == MimeState::Header {
             self.end_header(end, false);
         }
         self.close(0, end);
@@ -178,9 +178,9 @@ impl Scanner {
             self.piece(piece, is_start);
             self.at += piece.len() as u64;
             is_start = piece.ends_with(b"\n");
-            self.state != State::Over
+            self.state != MimeState::Over
         })?;
-        if self.state != State::Over && self.at < end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        if self.state != MimeState::Over && self.at < end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
     /// Takes a line or a piece of one.
@@ -190,23 +190,23 @@ impl Scanner {
             return self.boundary(&boundary);
         }
         match self.state {
-            State::Header if may_divide && self.reading == Reading::Others => {
+            MimeState::Header if may_divide && self.reading == Reading::Others => {
                 // Others end a header block at the first line that is no field.
                 self.end_header(self.at, true);
                 self.piece(piece, is_start);
             }
-            State::Header => self.header_piece(piece, is_start),
-            State::Body => {
+            MimeState::Header => self.header_piece(piece, is_start),
+            MimeState::Body => {
                 if let Some(count) = self.open.last_mut().and_then(|open| open.base64.as_mut()) {
                     count.feed(piece);
                 }
             }
-            State::Between => {
+            MimeState::Between => {
                 if let Some(open) = self.open.last_mut() {
                     open.has_text |= !piece.trim_ascii().is_empty();
                 }
             }
-            State::Over => {}
+            MimeState::Over => {}
         }
     }
 
@@ -215,7 +215,7 @@ impl Scanner {
     fn boundary_at(&mut self, line: &[u8]) -> Option<Boundary> {
         let rest = line.strip_prefix(b"--")?.trim_ascii_end();
         if self.dividers.is_none() {
-            let of_level = |(level, open)| Open::boundaries_at(open, level);
+            let of_level = |(level, open)| OpenPart::boundaries_at(open, level);
             self.dividers = Some(Dividers::of(self.open.iter().enumerate().flat_map(of_level)));
         }
         let (mut wholly, mut loosely): (Option<Boundary>, Option<Boundary>) = (None, None);
@@ -238,7 +238,7 @@ impl Scanner {
 
     /// Where nothing that was announced divides a multipart, some readers take the first line that looks like a boundary.
     fn guessed_boundary(&mut self, line: &[u8]) -> Option<Boundary> {
-        if self.reading == Reading::Ours || self.state != State::Between {
+        if self.reading == Reading::Ours || self.state != MimeState::Between {
             return None;
         }
         let level = self.open.len().checked_sub(1)?;
@@ -254,7 +254,7 @@ impl Scanner {
 
     /// Ends all parts within the multipart, and begins its next one or ends it.
     fn boundary(&mut self, boundary: &Boundary) {
-        if self.state == State::Header {
+        if self.state == MimeState::Header {
             self.end_header(self.at, false);
         }
         if boundary.is_doubtful {
@@ -262,7 +262,7 @@ impl Scanner {
         }
         // The line end before the boundary belongs to it (RFC 2046 5.1.1).
         self.close(boundary.level + 1, self.at.saturating_sub(1));
-        self.state = State::Between;
+        self.state = MimeState::Between;
         let Some(open) = self.open.last_mut() else { return };
         open.has_lines = true;
         if !boundary.is_closing {
@@ -278,10 +278,10 @@ impl Scanner {
         let is_full = self.reading == Reading::Others && self.headers > MAX_OTHER_HEADERS;
         if self.found.parts.len() == MAX_PARTS || is_full {
             note(&mut self.found.violations, Violation::TooManyParts);
-            self.state = State::Over;
+            self.state = MimeState::Over;
             return;
         }
-        self.state = State::Header;
+        self.state = MimeState::Header;
         self.header.clear();
         self.header_at = None;
         self.header_parent = parent;
@@ -335,12 +335,12 @@ impl Scanner {
         let is_between = !boundaries.is_empty() || is_multipart && self.reading == Reading::Others;
         part.is_container = is_between || is_message;
         let base64 = (part.transfer() == Transfer::Base64 && !part.is_container).then(Base64Count::default);
-        self.state = if is_between { State::Between } else { State::Body };
+        self.state = if is_between { MimeState::Between } else { MimeState::Body };
         self.found.parts.push(part);
         if !boundaries.is_empty() {
             self.dividers = None;
         }
-        self.open.push(Open { part: index, boundaries, is_multipart, has_lines: false, has_text: false, base64 });
+        self.open.push(OpenPart { part: index, boundaries, is_multipart, has_lines: false, has_text: false, base64 });
         if is_message {
             self.begin_header(index);
         }
@@ -374,11 +374,11 @@ impl Scanner {
     /// Ends every open part but the outermost `keep`.
     fn close(&mut self, keep: usize, end: u64) {
         for open in self.open.drain(keep.min(self.open.len())..) {
-            let is_undivided = !open.has_lines && open.has_text && self.state != State::Over;
+            let is_undivided = !open.has_lines && open.has_text && self.state != MimeState::Over;
             if !open.boundaries.is_empty() {
                 self.dividers = None;
             }
-            if !open.boundaries.is_empty() && self.state != State::Over {
+            if !open.boundaries.is_empty() && self.state != MimeState::Over {
                 note(&mut self.found.violations, Violation::UnterminatedMultipart);
                 if is_undivided {
                     note(&mut self.found.violations, Violation::NoBoundaryLine);

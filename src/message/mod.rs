@@ -38,7 +38,8 @@ mod within;
 mod words;
 
 pub use address::{
-    Address, List as AddressList, Recipient, Unreadable, complete_addresses, is_user_name, parse as parse_addresses,
+    Address, ParsedAddresses as AddressList, Recipient, Unreadable, complete_addresses, is_user_name,
+    parse as parse_addresses,
 };
 pub use bytes::{Bytes, Opener};
 pub use compose::{MAX_COMPOSED, field as composed_field, has_addresses, is_field_name};
@@ -47,14 +48,14 @@ pub use dress::dress_hash;
 pub use edit::{Edit, is_protected};
 pub use entity::{Entity, NoEntity};
 pub use envelope::{BadFlag, Envelope, Flag, Flags, MAX_KEYWORD};
-pub use fit::{Fitted, LONGEST_LINE, Left, base64_text, quoted_printable};
+pub use fit::{Fitted, LONGEST_LINE, LeftReason, base64_text, quoted_printable};
 pub use headers::{Field, MAX_FIELDS, MAX_HEADER, MAX_VALUE};
 pub use invite::Invite;
 pub use key::{
     DELIVERED, DeliveryName, INCOMING, Key, MOVED, NOTICES, OUTBOX, Origin, RECOVERED, REDIRECTED_FROM, REFILTERED,
     STDIN, SUBMITTED, UNDONE, is_edited_name, lasting_name, space_tag, uid_in_id, without_version, written_for,
 };
-pub use kind::{Kind, is_program, is_robot};
+pub use kind::{MessageKind, is_program, is_robot};
 pub use line_ends::{OneLineEnd, ToLf, to_lf};
 pub use mime::{MAX_DEPTH, MAX_PART_FIELDS, MAX_PART_HEADER, MAX_PARTS};
 pub use params::MAX_PARAMETERS;
@@ -83,23 +84,23 @@ pub struct Message {
     assumed: Vec<Charset>,
     /// Within how many encoded messages it stands.
     nested: usize,
-    head: OnceLock<Head>,
+    head: OnceLock<HeaderIndex>,
     structure: OnceLock<mime::Structure>,
-    text: OnceLock<text::Text>,
+    text: OnceLock<text::MessageText>,
     date: OnceLock<Option<jiff::Zoned>>,
     recipients: OnceLock<Box<[Address]>>,
 }
 
 /// The index of the header block.
 #[derive(Debug)]
-struct Head {
+struct HeaderIndex {
     fields: Vec<Field>,
     /// Of each field's name its length and first letter: many rules ask for few names.
     keys: Vec<(u8, u8)>,
     violations: Vec<Violation>,
 }
 
-impl Head {
+impl HeaderIndex {
     fn new(fields: Vec<Field>, violations: Vec<Violation>) -> Self {
         Self { keys: fields.iter().map(|field| key_of(field.name())).collect(), fields, violations }
     }
@@ -179,7 +180,7 @@ impl Message {
         &self.index().fields
     }
 
-    fn index(&self) -> &Head {
+    fn index(&self) -> &HeaderIndex {
         self.head.get_or_init(|| {
             let mut violations = Vec::new();
             let head = self.head();
@@ -188,13 +189,13 @@ impl Message {
             }
             let unlabelled = self.unlabelled_in_head();
             let fields = headers::split(head, MAX_FIELDS, unlabelled.as_ref(), &mut violations);
-            Head::new(fields, violations)
+            HeaderIndex::new(fields, violations)
         })
     }
 
     /// The fields of that name, in order; names are compared without regard to case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Field> {
-        let Head { fields, keys, .. } = self.index();
+        let HeaderIndex { fields, keys, .. } = self.index();
         let key = key_of(name);
         let fits = move |(known, field): &(&(u8, u8), &Field)| **known == key && field.is_named(name);
         keys.iter().zip(fields).filter(fits).map(|(_, field)| field)
@@ -202,7 +203,7 @@ impl Message {
 
     /// The decoded value of the first field of that name.
     pub fn first(&self, name: &str) -> Option<&str> {
-        let Head { fields, keys, .. } = self.index();
+        let HeaderIndex { fields, keys, .. } = self.index();
         let key = key_of(name);
         let mut found = keys.iter().zip(fields).filter(|(known, _)| **known == key);
         found.find(|(_, field)| field.is_named(name)).map(|(_, field)| field.value())

@@ -14,7 +14,7 @@ const MAX_EXTENSION: usize = 8;
 
 /// The names of one part.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
+pub(super) struct PartNames {
     /// What our own reader takes.
     own: Option<String>,
     others: Vec<String>,
@@ -22,7 +22,7 @@ pub(super) struct Names {
     is_cut: bool,
 }
 
-impl Names {
+impl PartNames {
     /// `ours` are Content-Disposition and Content-Type to our own reader, `all` the fields of those names.
     pub(super) fn of<'p>(ours: [&Parsed; 2], all: impl Iterator<Item = &'p Parsed>) -> Self {
         let [disposition, type_parameters] = ours;

@@ -20,24 +20,24 @@ pub(super) struct Parsed {
     pub(super) main: String,
     /// There are more parameters than are looked at.
     pub(super) is_cut: bool,
-    parameters: Vec<Parameter>,
+    parameters: Vec<MimeParameter>,
     /// Names of files in what is quoted text or a comment to our own reader.
-    hidden: Vec<Parameter>,
+    hidden: Vec<MimeParameter>,
 }
 
 /// One parameter, its continuations joined.
 #[derive(Clone, Debug)]
-struct Parameter {
+struct MimeParameter {
     name: String,
     is_extended: bool,
-    value: Reading,
+    value: ParameterReading,
     /// What other readers take for its value.
-    others: Vec<Reading>,
+    others: Vec<ParameterReading>,
 }
 
 /// A value as somebody reads it.
 #[derive(Clone, Debug, PartialEq)]
-struct Reading {
+struct ParameterReading {
     /// As in the message, but for RFC 2231 percent signs.
     bytes: Vec<u8>,
     text: String,
@@ -71,12 +71,12 @@ impl Parsed {
         seen.chain(self.hidden.iter().map(|parameter| &parameter.value)).map(|reading| reading.text.as_str())
     }
 
-    fn all(&self, name: &str) -> impl Iterator<Item = &Reading> {
+    fn all(&self, name: &str) -> impl Iterator<Item = &ParameterReading> {
         let named = self.parameters.iter().filter(move |p| p.name.eq_ignore_ascii_case(name));
         named.flat_map(|p| std::iter::once(&p.value).chain(&p.others))
     }
 
-    fn find(&self, name: &str) -> Option<&Parameter> {
+    fn find(&self, name: &str) -> Option<&MimeParameter> {
         let mut named = self.parameters.iter().filter(|p| p.name.eq_ignore_ascii_case(name));
         let first = named.next()?;
         if first.is_extended { Some(first) } else { named.find(|p| p.is_extended).or(Some(first)) }
@@ -103,10 +103,10 @@ pub(super) fn parse(raw: &[u8], unlabelled: &Unlabelled) -> Parsed {
     let mut is_cut = false;
     loop {
         match cursor.segment() {
-            Step::Segment(segment) if may_be_kept(&segment, segments.len()) => segments.push(segment),
-            Step::Segment(_) => is_cut = true,
-            Step::Nothing => {}
-            Step::End => break,
+            ParameterStep::Segment(segment) if may_be_kept(&segment, segments.len()) => segments.push(segment),
+            ParameterStep::Segment(_) => is_cut = true,
+            ParameterStep::Nothing => {}
+            ParameterStep::End => break,
         }
     }
     let mut hidden = if has_doubtful_ends(&line) { file_names_at_semicolons(&line) } else { Vec::new() };
@@ -121,26 +121,26 @@ fn may_be_kept(segment: &Segment, before: usize) -> bool {
 }
 
 /// Joins continuations in the order of their numbers (RFC 2231 3). A sender's order does not matter, nor gaps.
-fn joined(mut segments: Vec<Segment>, unlabelled: &Unlabelled) -> Vec<Parameter> {
+fn joined(mut segments: Vec<Segment>, unlabelled: &Unlabelled) -> Vec<MimeParameter> {
     // Stable: of two with one name and number the first stays first.
     segments.sort_by(|a, b| a.name.cmp(&b.name).then(a.number.cmp(&b.number)));
     segments.chunk_by(belong_together).filter_map(|group| parameter(group, unlabelled)).collect()
 }
 
-fn parameter(group: &[Segment], unlabelled: &Unlabelled) -> Option<Parameter> {
+fn parameter(group: &[Segment], unlabelled: &Unlabelled) -> Option<MimeParameter> {
     let first = group.first()?;
     let is_extended = group.iter().any(|segment| segment.is_extended);
     let read = |values: &[(&Segment, &[u8])]| reading(values, is_extended, unlabelled);
     let value = read(&group.iter().map(|segment| (segment, segment.value.as_slice())).collect::<Vec<_>>());
-    let mut others: Vec<Reading> = match group {
+    let mut others: Vec<ParameterReading> = match group {
         [only] => only.others.iter().map(|value| read(&[(only, value)])).collect(),
         _ => others_joined(group).iter().map(|values| read(values)).collect(),
     };
     if is_extended && value.text.contains("=?") {
-        others.push(Reading { text: words::decode(&value.bytes, unlabelled), bytes: value.bytes.clone() });
+        others.push(ParameterReading { text: words::decode(&value.bytes, unlabelled), bytes: value.bytes.clone() });
     }
     others.retain(|other| *other != value);
-    Some(Parameter { name: first.name.clone(), is_extended, value, others })
+    Some(MimeParameter { name: first.name.clone(), is_extended, value, others })
 }
 
 /// Other readers stop at a gap between the numbers, and of two with one number take the first or the last.
@@ -155,7 +155,7 @@ fn others_joined(group: &[Segment]) -> [Vec<(&Segment, &[u8])>; 2] {
 }
 
 /// Segments with what is taken for their values, as one value.
-fn reading(values: &[(&Segment, &[u8])], is_extended: bool, unlabelled: &Unlabelled) -> Reading {
+fn reading(values: &[(&Segment, &[u8])], is_extended: bool, unlabelled: &Unlabelled) -> ParameterReading {
     let mut label = String::new();
     let mut bytes = Vec::new();
     for (i, (segment, value)) in values.iter().enumerate() {
@@ -174,7 +174,7 @@ fn reading(values: &[(&Segment, &[u8])], is_extended: bool, unlabelled: &Unlabel
         true => words::from_charset(&bytes, &label, unlabelled),
         false => words::decode(&bytes, unlabelled),
     };
-    Reading { bytes, text }
+    ParameterReading { bytes, text }
 }
 
 fn belong_together(a: &Segment, b: &Segment) -> bool {
@@ -212,7 +212,7 @@ struct Cursor<'a> {
 }
 
 /// What stood between two semicolons.
-enum Step {
+enum ParameterStep {
     Segment(Segment),
     /// Something that is no parameter.
     Nothing,
@@ -228,26 +228,26 @@ impl<'a> Cursor<'a> {
 
     /// The next parameter. A missing semicolon behind the type is tolerated (`text/plain charset=utf-8`: scripts
     /// and web forms send it), and so are several in a row.
-    fn segment(&mut self) -> Step {
+    fn segment(&mut self) -> ParameterStep {
         self.skip_blanks_and_comments();
         while self.rest.first().is_some_and(|b| matches!(b, b';' | b',')) {
             self.rest = &self.rest[1..];
             self.skip_blanks_and_comments();
         }
         if self.rest.is_empty() {
-            return Step::End;
+            return ParameterStep::End;
         }
         let name = self.take_until(|b| matches!(b, b'=' | b';')).trim_ascii();
         if self.rest.first() != Some(&b'=') {
-            return Step::Nothing;
+            return ParameterStep::Nothing;
         }
         self.rest = &self.rest[1..];
         let (name, number, is_extended) = split_name(without_comment(name));
         let (value, others) = self.value(FILE_NAMES.contains(&name.as_str()));
         if name.is_empty() {
-            return Step::Nothing;
+            return ParameterStep::Nothing;
         }
-        Step::Segment(Segment { name, number, is_extended, value, others })
+        ParameterStep::Segment(Segment { name, number, is_extended, value, others })
     }
 
     /// The value, and what others take for it.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::headers::Field;
-use super::names::Names;
+use super::names::PartNames;
 use super::params::Parsed;
 use crate::charsets::{NOTHING_SAID, Unlabelled};
 
@@ -36,7 +36,7 @@ pub struct Part {
     content_type: String,
     type_parameters: Parsed,
     disposition: Parsed,
-    names: Names,
+    names: PartNames,
     transfer: Transfer,
     is_doubtful: bool,
     pub(super) is_container: bool,
@@ -61,7 +61,7 @@ impl Part {
             parent: parent.map(|(index, _)| index),
             depth: parent.map_or(0, |(_, parent)| parent.depth + 1),
             content_type: content_type(&type_parameters.main, is_digest).to_owned(),
-            names: Names::of([&disposition, &type_parameters], dispositions.iter().chain(&types)),
+            names: PartNames::of([&disposition, &type_parameters], dispositions.iter().chain(&types)),
             transfer: transfer(&chosen(&all("Content-Transfer-Encoding")).main),
             is_doubtful: false,
             is_container: false,
@@ -109,11 +109,11 @@ impl Part {
         self.names.all()
     }
 
-    pub(super) fn names(&self) -> &Names {
+    pub(super) fn names(&self) -> &PartNames {
         &self.names
     }
 
-    pub(super) fn names_mut(&mut self) -> &mut Names {
+    pub(super) fn names_mut(&mut self) -> &mut PartNames {
         &mut self.names
     }
 

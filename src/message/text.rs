@@ -19,7 +19,7 @@ const MAX_PASSED_AGAIN: u64 = 256 * 1024 * 1024;
 
 /// The texts of a message, and what was wrong with them.
 #[derive(Debug, Default)]
-pub(super) struct Text {
+pub(super) struct MessageText {
     text: String,
     pub(super) violations: Vec<Violation>,
 }
@@ -32,9 +32,9 @@ impl Message {
         &self.text.get_or_init(|| self.gather_text()).text
     }
 
-    fn gather_text(&self) -> Text {
-        let mut all = Text::default();
-        let mut places = Places::of(self);
+    fn gather_text(&self) -> MessageText {
+        let mut all = MessageText::default();
+        let mut places = TextPlaces::of(self);
         let mut input_left = MAX_TEXT_INPUT;
         for part in self.parts().iter().filter(|part| part.is_text()) {
             let mut body = part.body();
@@ -78,7 +78,7 @@ impl Message {
 
     /// The texts of several parts, for whoever asks for many.
     pub fn part_texts(&self) -> PartTexts<'_> {
-        PartTexts { message: self, places: Places::of(self), input_left: MAX_TEXT_INPUT, output_left: MAX_TEXT }
+        PartTexts { message: self, places: TextPlaces::of(self), input_left: MAX_TEXT_INPUT, output_left: MAX_TEXT }
     }
 
     /// The bytes of one part that is no multipart, at most `max`: base64 and quoted-printable undone, the charset
@@ -129,7 +129,7 @@ impl Message {
 #[derive(Debug)]
 pub struct PartTexts<'m> {
     message: &'m Message,
-    places: Places<'m>,
+    places: TextPlaces<'m>,
     input_left: u64,
     output_left: usize,
 }
@@ -153,20 +153,20 @@ impl PartTexts<'_> {
 
 /// Whether the texts of all doubtful parts of a message can be read, however few of the others are.
 pub(super) fn can_be_read(message: &Message, parts: &[Part]) -> bool {
-    let cost = |part: &Part| Places::cost(message, part.body().start);
+    let cost = |part: &Part| TextPlaces::cost(message, part.body().start);
     let texts = parts.iter().filter(|part| part.is_doubtful() && part.is_text());
     texts.map(cost).fold(0_u64, u64::saturating_add) <= MAX_PASSED_AGAIN
 }
 
 /// A walker that begins anew for what stands before its place, which only doubtful parts do.
 #[derive(Debug)]
-pub(super) struct Places<'m> {
+pub(super) struct TextPlaces<'m> {
     message: &'m Message,
     walker: Option<Walker<'m>>,
     again_left: u64,
 }
 
-impl<'m> Places<'m> {
+impl<'m> TextPlaces<'m> {
     pub(super) fn of(message: &'m Message) -> Self {
         Self { message, walker: message.opener.walker(&message.bytes).ok(), again_left: MAX_PASSED_AGAIN }
     }
@@ -187,7 +187,7 @@ impl<'m> Places<'m> {
     }
 }
 
-impl Text {
+impl MessageText {
     fn append(&mut self, text: &str) {
         if !self.text.is_empty() && !self.text.ends_with('\n') {
             self.text.push('\n');

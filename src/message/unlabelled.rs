@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::headers::Field;
 use super::part::Part;
-use super::{Bytes, Head, MAX_FIELDS, MAX_PART_FIELDS, Message, headers, html, words};
+use super::{Bytes, HeaderIndex, MAX_FIELDS, MAX_PART_FIELDS, Message, headers, html, words};
 use crate::charsets::{Charset, ESCAPE, NOTHING_SAID, Unlabelled};
 
 /// So many bytes behind the header block are looked through for a part that names its charset.
@@ -28,7 +28,7 @@ impl Message {
         let window = &beginning[..beginning.len().min(self.head().len() + MAX_LOOKED_AT)];
         let mut probe = Self::new(Bytes::Memory(window.to_vec()));
         // Its fields are known, so that nobody asks again what they are in.
-        probe.head = OnceLock::from(Head::new(fields, Vec::new()));
+        probe.head = OnceLock::from(HeaderIndex::new(fields, Vec::new()));
         declared_in_parts(probe.parts())
     }
 

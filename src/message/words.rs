@@ -27,7 +27,7 @@ pub(super) fn legible<'r>(raw: &'r [u8], unlabelled: &Unlabelled) -> Cow<'r, str
         // The decoder looks for charsets of 7 bits.
         return if text.contains('\u{1b}') { unlabelled.decode(raw) } else { Cow::Borrowed(text) };
     }
-    let Pieces { between, words } = Pieces::of(raw);
+    let WordPieces { between, words } = WordPieces::of(raw);
     let charset = charset_of(&between, unlabelled);
     let mut out = String::with_capacity(raw.len());
     for (i, text) in between.iter().enumerate() {
@@ -42,7 +42,7 @@ pub(super) fn legible<'r>(raw: &'r [u8], unlabelled: &Unlabelled) -> Cow<'r, str
 
 /// The charset in which [`legible`] reads what of a value is neither UTF-8 nor in encoded words.
 pub(super) fn charset_between_words(raw: &[u8], unlabelled: &Unlabelled) -> Charset {
-    charset_of(&Pieces::of(raw).between, unlabelled)
+    charset_of(&WordPieces::of(raw).between, unlabelled)
 }
 
 /// One charset for all that stands between the words: the more bytes, the better the guess.
@@ -52,16 +52,16 @@ fn charset_of(between: &[&[u8]], unlabelled: &Unlabelled) -> Charset {
 }
 
 /// A value taken apart.
-struct Pieces<'r> {
+struct WordPieces<'r> {
     /// What stands before, between and behind its encoded words.
     between: Vec<&'r [u8]>,
     /// Those, and whether they are in base64.
     words: Vec<(&'r [u8], bool)>,
 }
 
-impl<'r> Pieces<'r> {
+impl<'r> WordPieces<'r> {
     fn of(raw: &'r [u8]) -> Self {
-        let mut scan = Scan { text: raw, at: 0, next_end: Some(0) };
+        let mut scan = WordScan { text: raw, at: 0, next_end: Some(0) };
         let mut pieces = Self { between: Vec::new(), words: Vec::new() };
         while let Some(found) = scan.next_word() {
             pieces.between.push(found.before);
@@ -114,7 +114,7 @@ pub(super) fn decode(raw: &[u8], unlabelled: &Unlabelled) -> String {
 }
 
 /// An encoded word taken apart.
-struct Word<'a> {
+struct EncodedWord<'a> {
     charset: &'a str,
     is_base64: bool,
     bytes: Vec<u8>,
@@ -126,10 +126,10 @@ struct Word<'a> {
 /// Words are taken wherever they stand, also within quotes or stuck to other text, for the same senders do that.
 pub(super) fn decode_words(text: &str, unlabelled: &Unlabelled) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut pending: Option<Word<'_>> = None;
-    let mut scan = Scan { text: text.as_bytes(), at: 0, next_end: Some(0) };
+    let mut pending: Option<EncodedWord<'_>> = None;
+    let mut scan = WordScan { text: text.as_bytes(), at: 0, next_end: Some(0) };
     let mut at = 0;
-    while let Some(Found { before, whole, word }) = scan.next_word() {
+    while let Some(FoundWord { before, whole, word }) = scan.next_word() {
         let joins = before.trim_ascii().is_empty() && pending.is_some();
         match &mut pending {
             Some(open) if joins && open.charset.eq_ignore_ascii_case(word.charset) => open.bytes.extend(&word.bytes),
@@ -147,7 +147,7 @@ pub(super) fn decode_words(text: &str, unlabelled: &Unlabelled) -> String {
     out
 }
 
-fn flush(word: Option<Word<'_>>, unlabelled: &Unlabelled, out: &mut String) {
+fn flush(word: Option<EncodedWord<'_>>, unlabelled: &Unlabelled, out: &mut String) {
     if let Some(word) = word {
         // RFC 2231 5: `=?us-ascii*en?Q?...?=`.
         let label = word.charset.split('*').next().unwrap_or_default();
@@ -156,30 +156,30 @@ fn flush(word: Option<Word<'_>>, unlabelled: &Unlabelled, out: &mut String) {
 }
 
 /// Goes over the text once. `next_end` is the next `?=`, looked for only when the place has passed it.
-struct Scan<'a> {
+struct WordScan<'a> {
     text: &'a [u8],
     at: usize,
     next_end: Option<usize>,
 }
 
 /// A word and where it stands.
-struct Found<'a> {
+struct FoundWord<'a> {
     /// What stands between it and the one before.
     before: &'a [u8],
     whole: Range<usize>,
-    word: Word<'a>,
+    word: EncodedWord<'a>,
 }
 
-impl<'a> Scan<'a> {
+impl<'a> WordScan<'a> {
     /// The next word. `at` moves behind a word only.
-    fn next_word(&mut self) -> Option<Found<'a>> {
+    fn next_word(&mut self) -> Option<FoundWord<'a>> {
         let mut from = self.at;
         loop {
             let start = from + memchr::memmem::find(&self.text[from..], b"=?")?;
             if let Some((word, end)) = self.word_at(start) {
                 let before = &self.text[self.at..start];
                 self.at = end;
-                return Some(Found { before, whole: start..end, word });
+                return Some(FoundWord { before, whole: start..end, word });
             }
             from = start + 2;
         }
@@ -187,7 +187,7 @@ impl<'a> Scan<'a> {
 
     /// `=?charset?B?text?=` at `start`. Blanks within the text are tolerated: mail programs that fold without
     /// understanding what they fold, and old Japanese ones, leave them there.
-    fn word_at(&mut self, start: usize) -> Option<(Word<'a>, usize)> {
+    fn word_at(&mut self, start: usize) -> Option<(EncodedWord<'a>, usize)> {
         let rest = &self.text[start + 2..];
         let charset_end = memchr::memchr(b'?', &rest[..rest.len().min(MAX_CHARSET)])?;
         let charset = std::str::from_utf8(&rest[..charset_end]).ok()?;
@@ -211,7 +211,7 @@ impl<'a> Scan<'a> {
             b'Q' | b'q' => decode_q(text),
             _ => return None,
         };
-        Some((Word { charset, is_base64, bytes }, end + 2))
+        Some((EncodedWord { charset, is_base64, bytes }, end + 2))
     }
 
     fn end_behind(&mut self, at: usize) -> Option<usize> {

@@ -14,7 +14,7 @@ const MOST_CHALLENGES: usize = 8;
 
 /// A server's reply to one line of a login.
 #[derive(Debug)]
-pub enum Said {
+pub enum ServerLine {
     /// The server sent a challenge, in base64, and waits for the answer.
     Question(String),
     /// The login is done.
@@ -28,7 +28,7 @@ pub enum Said {
 /// Sends the lines of a login in the syntax of one protocol.
 pub trait Speaker {
     /// Sends a line that must not appear in any log, and reads the server's reply.
-    fn say(&mut self, line: &str) -> impl Future<Output = Result<Said>> + Send;
+    fn say(&mut self, line: &str) -> impl Future<Output = Result<ServerLine>> + Send;
 }
 
 /// How a protocol logs in.
@@ -52,7 +52,7 @@ pub async fn log_in(
 ) -> Result<()> {
     let mut refused = Error::permanent(Kind::Auth, "the server offers no login method that mailsluice supports");
     for mechanism in mechanisms {
-        let Outcome::Refused { error, asked } = exchange(speaker, manner, *mechanism, who).await? else {
+        let LoginOutcome::Refused { error, asked } = exchange(speaker, manner, *mechanism, who).await? else {
             return Ok(());
         };
         refused = error;
@@ -72,7 +72,7 @@ fn has_no_verifier(mechanism: Mechanism, asked: bool, refused: &Error) -> bool {
     is_scram && !asked && is_refused
 }
 
-enum Outcome {
+enum LoginOutcome {
     Accepted,
     /// `asked`: the server sent a challenge after our initial response, so it got as far as looking at it.
     Refused {
@@ -86,7 +86,7 @@ async fn exchange(
     manner: Manner,
     mechanism: Mechanism,
     who: &Credentials<'_>,
-) -> Result<Outcome> {
+) -> Result<LoginOutcome> {
     let mut exchange = Exchange::begin(mechanism, who)?;
     let mut unsaid = exchange.first_words().map(|words| Zeroizing::new(BASE64.encode(&words)));
     let command = format!("{} {}", manner.verb, mechanism.name());
@@ -94,7 +94,7 @@ async fn exchange(
     let mut said = match unsaid.take_if(|words| fits(words)) {
         Some(words) => match speaker.say(&Zeroizing::new(format!("{command} {}", *words))).await? {
             // 163.com announces SASL-IR but rejects initial responses.
-            Said::NotUnderstood(_) => {
+            ServerLine::NotUnderstood(_) => {
                 unsaid = Some(words);
                 speaker.say(&command).await?
             }
@@ -104,7 +104,7 @@ async fn exchange(
     };
     let (mut asked, mut told) = (false, None);
     for _ in 0..MOST_CHALLENGES {
-        let Said::Question(question) = &said else { break };
+        let ServerLine::Question(question) = &said else { break };
         let line = match unsaid.take() {
             Some(words) => words,
             None => {
@@ -117,15 +117,17 @@ async fn exchange(
         said = speaker.say(&line).await?;
     }
     match said {
-        Said::Accepted => exchange.done().map(|()| Outcome::Accepted),
-        Said::Refused(error) | Said::NotUnderstood(error) => {
+        ServerLine::Accepted => exchange.done().map(|()| LoginOutcome::Accepted),
+        ServerLine::Refused(error) | ServerLine::NotUnderstood(error) => {
             let error = match told {
                 Some(status) => error.while_doing(format_args!("status {status} for the access token")),
                 None => error,
             };
-            Ok(Outcome::Refused { error, asked })
+            Ok(LoginOutcome::Refused { error, asked })
         }
-        Said::Question(_) => Err(Error::permanent(Kind::Protocol, "the server sent one login challenge too many")),
+        ServerLine::Question(_) => {
+            Err(Error::permanent(Kind::Protocol, "the server sent one login challenge too many"))
+        }
     }
 }
 
@@ -160,22 +162,22 @@ mod tests {
 
     /// Answers from a script, and records the lines that it was sent.
     struct Scripted {
-        answers: Vec<Said>,
+        answers: Vec<ServerLine>,
         lines: Vec<String>,
     }
 
     impl Speaker for Scripted {
-        async fn say(&mut self, line: &str) -> Result<Said> {
+        async fn say(&mut self, line: &str) -> Result<ServerLine> {
             self.lines.push(line.to_owned());
             Ok(self.answers.remove(0))
         }
     }
 
-    fn no() -> Said {
-        Said::Refused(Error::permanent(Kind::Auth, "no"))
+    fn no() -> ServerLine {
+        ServerLine::Refused(Error::permanent(Kind::Auth, "no"))
     }
 
-    async fn tried(answers: Vec<Said>, mechanisms: &[Mechanism], is_private: bool) -> (bool, Vec<String>) {
+    async fn tried(answers: Vec<ServerLine>, mechanisms: &[Mechanism], is_private: bool) -> (bool, Vec<String>) {
         let secret = "open sesame".into();
         let who = Credentials { user: "me", secret: &secret, host: "h", port: 1, binding: Binding::Impossible };
         let manner = Manner { verb: "AUTH", initial: Some(500), is_private };
@@ -187,8 +189,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_initial_response_that_is_not_understood_goes_in_two_steps() {
-        let bad = Said::NotUnderstood(Error::permanent(Kind::Refused, "BAD"));
-        let answers = vec![bad, Said::Question(String::new()), Said::Accepted];
+        let bad = ServerLine::NotUnderstood(Error::permanent(Kind::Refused, "BAD"));
+        let answers = vec![bad, ServerLine::Question(String::new()), ServerLine::Accepted];
         let (is_in, lines) = tried(answers, &[Mechanism::Plain], true).await;
         assert!(is_in);
         assert_eq!(lines, ["AUTH PLAIN", "AUTH PLAIN", "AG1lAG9wZW"]);
@@ -197,11 +199,11 @@ mod tests {
     #[tokio::test]
     async fn a_server_without_a_verifier_for_scram_gets_the_password_where_nobody_hears_it() {
         let both = [Mechanism::ScramSha256, Mechanism::Plain];
-        let (is_in, lines) = tried(vec![no(), Said::Accepted], &both, true).await;
+        let (is_in, lines) = tried(vec![no(), ServerLine::Accepted], &both, true).await;
         assert_eq!((is_in, lines.len()), (true, 2));
-        let (is_in, lines) = tried(vec![no(), Said::Accepted], &both, false).await;
+        let (is_in, lines) = tried(vec![no(), ServerLine::Accepted], &both, false).await;
         assert_eq!((is_in, lines.len()), (false, 1));
-        let (is_in, lines) = tried(vec![no(), Said::Accepted], &[Mechanism::Plain, Mechanism::Login], true).await;
+        let (is_in, lines) = tried(vec![no(), ServerLine::Accepted], &[Mechanism::Plain, Mechanism::Login], true).await;
         assert_eq!((is_in, lines.len()), (false, 1), "a wrong password is wrong");
     }
 
@@ -220,7 +222,11 @@ mod tests {
             ("please log in", "and now the password"),
             ("UGFzc3dvcmQ6", "VXNlcm5hbWU6"),
         ] {
-            let answers = vec![Said::Question(first.to_owned()), Said::Question(second.to_owned()), Said::Accepted];
+            let answers = vec![
+                ServerLine::Question(first.to_owned()),
+                ServerLine::Question(second.to_owned()),
+                ServerLine::Accepted,
+            ];
             let (is_in, lines) = tried(answers, &[Mechanism::Login], true).await;
             assert_eq!(
                 (is_in, lines),
@@ -228,7 +234,7 @@ mod tests {
                 "{first}"
             );
         }
-        let again = (0..4).map(|_| Said::Question("VXNlcm5hbWU6".to_owned())).collect();
+        let again = (0..4).map(|_| ServerLine::Question("VXNlcm5hbWU6".to_owned())).collect();
         assert!(!tried(again, &[Mechanism::Login], true).await.0, "there are two answers");
     }
 }

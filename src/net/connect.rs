@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::dial::dial;
-use super::heard::Heard;
+use super::heard::HeardBytes;
 use super::trust::{Unproven, client_config};
 use super::{Stream, deadline, mistaken, within};
 use crate::config::{Server, Tls};
@@ -57,7 +57,7 @@ pub async fn start_tls(stream: Stream, server: &Server) -> Result<Stream> {
 pub(super) async fn answers_handshake(server: &Server) -> bool {
     let Ok(tcp) = dial(server).await else { return false };
     let Ok((connector, name)) = connector(server, "") else { return false };
-    match connector.connect(name, Heard::new(tcp)).into_fallible().await {
+    match connector.connect(name, HeardBytes::new(tcp)).into_fallible().await {
         Ok(_) => true,
         Err((error, _)) => is_about_trust(&error),
     }
@@ -73,7 +73,7 @@ fn connector(server: &Server, doing: &str) -> Result<(TlsConnector, ServerName<'
 async fn handshake(tcp: TcpStream, server: &Server) -> Result<Stream> {
     let doing = format!("TLS with {}", server.host);
     let (connector, name) = connector(server, &doing)?;
-    let shaken = connector.connect(name, Heard::new(tcp)).into_fallible();
+    let shaken = connector.connect(name, HeardBytes::new(tcp)).into_fallible();
     match tokio::time::timeout(deadline::TLS, shaken).await {
         Ok(Ok(tls)) => Ok(Stream::tls(tls)),
         Ok(Err((e, heard))) => {

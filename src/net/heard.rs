@@ -11,12 +11,12 @@ use tokio::net::TcpStream;
 const KEPT_BYTES: usize = 64;
 
 #[derive(Debug)]
-pub(super) struct Heard {
+pub(super) struct HeardBytes {
     tcp: TcpStream,
     beginning: Vec<u8>,
 }
 
-impl Heard {
+impl HeardBytes {
     pub(super) fn new(tcp: TcpStream) -> Self {
         Self { tcp, beginning: Vec::new() }
     }
@@ -31,7 +31,7 @@ impl Heard {
     }
 }
 
-impl AsyncRead for Heard {
+impl AsyncRead for HeardBytes {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -45,7 +45,7 @@ impl AsyncRead for Heard {
     }
 }
 
-impl AsyncWrite for Heard {
+impl AsyncWrite for HeardBytes {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().tcp).poll_write(cx, bytes)
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind};
 use crate::providers::{self, Provider};
-use crate::refusal::{Meaning, meaning};
+use crate::refusal::{RefusalMeaning, meaning};
 
 /// The error for a refused login: transient if the server says so, otherwise a matter of the credentials, with advice.
 /// `token`: the secret was an access token.
@@ -13,10 +13,10 @@ pub fn refused(doing: &str, host: &str, token: bool, reply: &str) -> Error {
 /// The same without the advice, because other commands are refused with the same words.
 pub fn classified(doing: &str, reply: &str) -> Error {
     let error = match meaning(reply) {
-        Meaning::Later => Error::transient(Kind::Refused, doing),
-        Meaning::WrongCredentials => Error::permanent(Kind::Auth, doing),
-        Meaning::Final => Error::permanent(Kind::Refused, doing),
-        Meaning::Unclear => Error::permanent(Kind::Login, doing).helped_by(NO_REASON_GIVEN),
+        RefusalMeaning::Later => Error::transient(Kind::Refused, doing),
+        RefusalMeaning::WrongCredentials => Error::permanent(Kind::Auth, doing),
+        RefusalMeaning::Final => Error::permanent(Kind::Refused, doing),
+        RefusalMeaning::Unclear => Error::permanent(Kind::Login, doing).helped_by(NO_REASON_GIVEN),
     };
     error.said(reply)
 }

@@ -18,7 +18,7 @@ const GRACE: Duration = Duration::from_secs(120);
 
 /// Watches the bytes of one reply after another.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ReplyPace {
     limit: Duration,
     silence: Pin<Box<Sleep>>,
     /// When the first bytes of the reply came. Until then the server may take its time, and only `limit` applies.
@@ -26,7 +26,7 @@ pub(super) struct Pace {
     bytes: u64,
 }
 
-impl Pace {
+impl ReplyPace {
     pub(super) fn new(limit: Duration) -> Self {
         Self { limit, silence: Box::pin(sleep(limit)), since: None, bytes: 0 }
     }
@@ -65,7 +65,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_line_is_not_a_dead_one() {
-        let mut pace = Pace::new(Duration::from_secs(120));
+        let mut pace = ReplyPace::new(Duration::from_secs(120));
         for _ in 0..1000 {
             tokio::time::advance(Duration::from_secs(10)).await;
             pace.arrived(1024).unwrap();
@@ -85,14 +85,14 @@ mod tests {
     /// An SMTP server may deliver before it answers, for up to ten minutes.
     #[tokio::test(start_paused = true)]
     async fn a_short_reply_after_a_long_thought_is_fine() {
-        let mut pace = Pace::new(Duration::from_secs(600));
+        let mut pace = ReplyPace::new(Duration::from_secs(600));
         tokio::time::advance(Duration::from_secs(590)).await;
         pace.arrived(8).unwrap();
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_ends_at_the_limit() {
-        let mut pace = Pace::new(Duration::from_secs(5));
+        let mut pace = ReplyPace::new(Duration::from_secs(5));
         let started = Instant::now();
         let error = std::future::poll_fn(|cx| pace.poll_silence(cx)).await;
         assert_eq!((error.kind(), started.elapsed().as_secs()), (io::ErrorKind::TimedOut, 5));

@@ -62,18 +62,18 @@ pub fn is_private(address: IpAddr) -> bool {
 
 /// What a TLS handshake showed.
 #[derive(Clone, Debug)]
-pub struct Shown {
+pub struct ShownTls {
     /// `1.2` or `1.3`.
     pub version: &'static str,
     /// The server's own certificate, where it can be read.
-    pub certificate: Option<Facts>,
+    pub certificate: Option<CertificateFacts>,
     /// How many certificates it sent.
     pub sent: usize,
 }
 
 /// The content of a certificate.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct CertificateFacts {
     /// The names that it is valid for, or the first of them.
     pub names: Vec<String>,
     /// Who signed it.
@@ -86,19 +86,19 @@ pub struct Facts {
 
 impl Stream {
     /// What the TLS handshake showed, if the connection uses TLS.
-    pub fn shown(&self) -> Option<Shown> {
+    pub fn shown(&self) -> Option<ShownTls> {
         let connection = self.tls_connection()?;
         let version = match connection.protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => "1.3",
             _ => "1.2",
         };
         let chain = connection.peer_certificates().unwrap_or_default();
-        Some(Shown { version, certificate: chain.first().and_then(facts), sent: chain.len() })
+        Some(ShownTls { version, certificate: chain.first().and_then(facts), sent: chain.len() })
     }
 }
 
 /// Reads a certificate (RFC 5280).
-fn facts(der: &CertificateDer<'_>) -> Option<Facts> {
+fn facts(der: &CertificateDer<'_>) -> Option<CertificateFacts> {
     let certificate = Certificate::from_der(der).ok()?;
     let inner = certificate.tbs_certificate();
     let until = inner.validity().not_after.to_unix_duration().as_secs();
@@ -107,7 +107,7 @@ fn facts(der: &CertificateDer<'_>) -> Option<Facts> {
         GeneralName::DnsName(name) => Some(clean::short(name.as_str(), 80)),
         _ => None,
     };
-    Some(Facts {
+    Some(CertificateFacts {
         names: names.iter().filter_map(name).take(MOST_NAMES).collect(),
         issuer: clean::short(&inner.issuer().to_string(), 120),
         until: Timestamp::from_second(i64::try_from(until).ok()?).ok()?,

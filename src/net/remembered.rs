@@ -13,15 +13,15 @@ use crate::error::{Error, Kind, Result};
 static PROGRAMS: Semaphore = Semaphore::const_new(4);
 
 /// What is remembered of one password setting.
-type Slot = Arc<Mutex<Option<Remembered>>>;
+type Slot = Arc<Mutex<Option<RememberedSecret>>>;
 
 /// A secret, and whether a server has accepted it.
-struct Remembered {
+struct RememberedSecret {
     secret: SecretString,
     has_worked: bool,
 }
 
-impl Remembered {
+impl RememberedSecret {
     fn is(&self, other: &SecretString) -> bool {
         self.secret.expose_secret() == other.expose_secret()
     }
@@ -53,7 +53,7 @@ pub(super) async fn revealed(password: &Password) -> Result<SecretString> {
     let _permit =
         PROGRAMS.acquire().await.map_err(|e| Error::transient(Kind::Busy, "asking for a password").because(e))?;
     let secret = password.reveal().await?;
-    *known = Some(Remembered { secret: secret.clone(), has_worked: false });
+    *known = Some(RememberedSecret { secret: secret.clone(), has_worked: false });
     Ok(secret)
 }
 

@@ -24,7 +24,7 @@ pub use crate::config::Mechanism;
 use crate::error::{Error, Kind, Result};
 
 /// The client's message in one step. It may hold a secret, so it is wiped when it is dropped.
-pub type Words = Zeroizing<Vec<u8>>;
+pub type SaslWords = Zeroizing<Vec<u8>>;
 
 /// Whether a login can be bound to its TLS connection (RFC 5929, RFC 9266), so that a man in the middle cannot
 /// pass it on.
@@ -40,7 +40,7 @@ pub enum Binding {
 
 /// What the choice of a mechanism depends on.
 #[derive(Clone, Copy, Debug)]
-pub struct Choice {
+pub struct MechanismChoice {
     /// The only allowed mechanism, if the user names one.
     pub only: Option<Mechanism>,
     /// Whether the secret is an access token and not a password.
@@ -51,7 +51,7 @@ pub struct Choice {
     pub exported: Option<[u8; 32]>,
 }
 
-impl Choice {
+impl MechanismChoice {
     /// The offered mechanisms that can be used, the strongest first, and the channel binding for SCRAM.
     ///
     /// On a private connection PLAIN comes before CRAM-MD5: servers that store passwords hashed in another way
@@ -130,16 +130,16 @@ impl Credentials<'_> {
 }
 
 /// A login in progress.
-pub struct Exchange(State);
+pub struct Exchange(SaslState);
 
-enum State {
+enum SaslState {
     /// Everything is in the initial response.
-    Once(Words),
+    Once(SaslWords),
     /// One answer for each challenge, last one first.
-    OneByOne(Vec<Words>),
+    OneByOne(Vec<SaslWords>),
     /// Everything is in the initial response; a challenge means that it was refused.
     Token {
-        first: Words,
+        first: SaslWords,
         acknowledge: &'static [u8],
     },
     /// The password is hashed with the server's challenge.
@@ -163,20 +163,20 @@ impl Exchange {
             ));
         }
         Ok(Self(match mechanism {
-            Mechanism::Plain => State::Once(plain_words(who.user, who.secret())),
-            Mechanism::Login => State::OneByOne(vec![words(who.secret()), words(who.user)]),
+            Mechanism::Plain => SaslState::Once(plain_words(who.user, who.secret())),
+            Mechanism::Login => SaslState::OneByOne(vec![words(who.secret()), words(who.user)]),
             Mechanism::OauthBearer => {
                 let name = gs2_name(who.user);
                 let place = format!("host={}\x01port={}", who.host, who.port);
                 let first = words(&format!("n,a={name},\x01{place}\x01auth=Bearer {}\x01\x01", who.secret()));
-                State::Token { first, acknowledge: b"\x01" }
+                SaslState::Token { first, acknowledge: b"\x01" }
             }
             Mechanism::Xoauth2 => {
                 let first = words(&format!("user={}\x01auth=Bearer {}\x01\x01", who.user, who.secret()));
-                State::Token { first, acknowledge: b"" }
+                SaslState::Token { first, acknowledge: b"" }
             }
-            Mechanism::External => State::Once(words(who.user)),
-            Mechanism::CramMd5 => State::Hashed(Zeroizing::new(who.secret().to_owned()), who.user.to_owned()),
+            Mechanism::External => SaslState::Once(words(who.user)),
+            Mechanism::CramMd5 => SaslState::Hashed(Zeroizing::new(who.secret().to_owned()), who.user.to_owned()),
             Mechanism::ScramSha256Plus => scram(Hash::Sha256, who, true)?,
             Mechanism::ScramSha256 => scram(Hash::Sha256, who, false)?,
             Mechanism::ScramSha1 => scram(Hash::Sha1, who, false)?,
@@ -184,49 +184,49 @@ impl Exchange {
     }
 
     /// The client's initial response; `None` if the server sends a challenge first.
-    pub fn first_words(&self) -> Option<Words> {
+    pub fn first_words(&self) -> Option<SaslWords> {
         match &self.0 {
-            State::Once(first) | State::Token { first, .. } => Some(first.clone()),
-            State::OneByOne(_) | State::Hashed(..) => None,
-            State::Scram(scram) => Some(words(&scram.first_words())),
+            SaslState::Once(first) | SaslState::Token { first, .. } => Some(first.clone()),
+            SaslState::OneByOne(_) | SaslState::Hashed(..) => None,
+            SaslState::Scram(scram) => Some(words(&scram.first_words())),
         }
     }
 
     /// The client's answer to the server's challenge.
-    pub fn answer(&mut self, question: &[u8]) -> Result<Words> {
+    pub fn answer(&mut self, question: &[u8]) -> Result<SaslWords> {
         match &mut self.0 {
-            State::Once(_) => Err(one_challenge_too_many()),
-            State::OneByOne(left) => left.pop().ok_or_else(one_challenge_too_many),
+            SaslState::Once(_) => Err(one_challenge_too_many()),
+            SaslState::OneByOne(left) => left.pop().ok_or_else(one_challenge_too_many),
             // The challenge holds the reason; the refusal comes after this answer (RFC 7628 3.2.3).
-            State::Token { acknowledge, .. } => Ok(acknowledge.to_vec().into()),
-            State::Hashed(password, user) => {
+            SaslState::Token { acknowledge, .. } => Ok(acknowledge.to_vec().into()),
+            SaslState::Hashed(password, user) => {
                 let answer = hashed(user, password, question)?;
                 // There is no answer to a second challenge.
-                self.0 = State::OneByOne(Vec::new());
+                self.0 = SaslState::OneByOne(Vec::new());
                 Ok(answer)
             }
-            State::Scram(scram) => scram.answer(question),
+            SaslState::Scram(scram) => scram.answer(question),
         }
     }
 
     /// Call when the server says that the login succeeded. It is an error if the server had to prove itself and has not.
     pub fn done(&self) -> Result<()> {
         match &self.0 {
-            State::Scram(scram) => scram.done(),
+            SaslState::Scram(scram) => scram.done(),
             _ => Ok(()),
         }
     }
 }
 
-fn scram(hash: Hash, who: &Credentials<'_>, is_bound: bool) -> Result<State> {
-    Scram::begin(hash, who.user, who.secret(), who.binding, is_bound).map(|scram| State::Scram(Box::new(scram)))
+fn scram(hash: Hash, who: &Credentials<'_>, is_bound: bool) -> Result<SaslState> {
+    Scram::begin(hash, who.user, who.secret(), who.binding, is_bound).map(|scram| SaslState::Scram(Box::new(scram)))
 }
 
 /// The longest challenge of CRAM-MD5, in bytes: it is a Message-ID, on one line.
 const LONGEST_CHALLENGE_BYTES: usize = 1024;
 
 /// The user name, and the HMAC-MD5 of the challenge with the password as key (RFC 2195 2).
-fn hashed(user: &str, password: &str, challenge: &[u8]) -> Result<Words> {
+fn hashed(user: &str, password: &str, challenge: &[u8]) -> Result<SaslWords> {
     let none = || Error::permanent(Kind::Protocol, "the server's challenge does not fit CRAM-MD5");
     if challenge.is_empty() || challenge.len() > LONGEST_CHALLENGE_BYTES {
         return Err(none());
@@ -241,11 +241,11 @@ pub(super) fn gs2_name(user: &str) -> String {
     user.replace('=', "=3D").replace(',', "=2C")
 }
 
-fn plain_words(user: &str, password: &str) -> Words {
+fn plain_words(user: &str, password: &str) -> SaslWords {
     words(&format!("\0{user}\0{password}"))
 }
 
-fn words(text: &str) -> Words {
+fn words(text: &str) -> SaslWords {
     text.as_bytes().to_vec().into()
 }
 
@@ -266,39 +266,39 @@ mod tests {
     }
 
     /// The mechanism that is tried first with these offers.
-    fn first(choice: Choice, list: &[&str]) -> Option<Mechanism> {
+    fn first(choice: MechanismChoice, list: &[&str]) -> Option<Mechanism> {
         choice.among(|name| list.contains(&name)).mechanisms.first().copied()
     }
 
-    const PRIVATE: Choice = Choice { only: None, token: false, is_private: true, exported: None };
+    const PRIVATE: MechanismChoice = MechanismChoice { only: None, token: false, is_private: true, exported: None };
 
     #[test]
     fn the_strongest_first() {
         use Mechanism::{CramMd5, External, Login, Plain, ScramSha1, ScramSha256, ScramSha256Plus, Xoauth2};
         let all = ["LOGIN", "PLAIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS", "EXTERNAL"];
         assert_eq!(first(PRIVATE, &all), Some(ScramSha256));
-        assert_eq!(first(Choice { exported: Some([1; 32]), ..PRIVATE }, &all), Some(ScramSha256Plus));
+        assert_eq!(first(MechanismChoice { exported: Some([1; 32]), ..PRIVATE }, &all), Some(ScramSha256Plus));
         assert_eq!(first(PRIVATE, &all[..4]), Some(ScramSha1));
         assert_eq!(first(PRIVATE, &all[..3]), Some(Plain));
-        assert_eq!(first(Choice { is_private: false, ..PRIVATE }, &all[..3]), Some(CramMd5), "others listen");
+        assert_eq!(first(MechanismChoice { is_private: false, ..PRIVATE }, &all[..3]), Some(CramMd5), "others listen");
         assert_eq!(first(PRIVATE, &["LOGIN", "XOAUTH2"]), Some(Login));
-        let token = Choice { token: true, ..PRIVATE };
+        let token = MechanismChoice { token: true, ..PRIVATE };
         assert_eq!(first(token, &["PLAIN", "XOAUTH2"]), Some(Xoauth2));
         assert_eq!(first(token, &all), None);
-        assert_eq!(first(Choice { only: Some(External), ..PRIVATE }, &all), Some(External));
+        assert_eq!(first(MechanismChoice { only: Some(External), ..PRIVATE }, &all), Some(External));
         assert_eq!(first(PRIVATE, &["EXTERNAL"]), None, "only where it is asked for");
     }
 
     #[test]
     fn the_one_that_is_named_and_no_other() {
         for only in [Mechanism::Login, Mechanism::CramMd5, Mechanism::ScramSha1] {
-            let choice = Choice { only: Some(only), ..PRIVATE };
+            let choice = MechanismChoice { only: Some(only), ..PRIVATE };
             assert_eq!(first(choice, &["SCRAM-SHA-256", "PLAIN", only.name()]), Some(only));
             assert_eq!(first(choice, &["SCRAM-SHA-256", "PLAIN"]), None);
             assert!(choice.missing().contains(only.name()));
             assert_eq!(choice.has_login_command(), only == Mechanism::Login);
         }
-        let bound = Choice { only: Some(Mechanism::ScramSha256Plus), ..PRIVATE };
+        let bound = MechanismChoice { only: Some(Mechanism::ScramSha256Plus), ..PRIVATE };
         assert_eq!(first(bound, &["SCRAM-SHA-256-PLUS"]), None);
         assert!(bound.missing().contains("TLS 1.3"));
     }

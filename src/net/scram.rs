@@ -11,7 +11,7 @@ use ring::{digest, hmac, pbkdf2};
 use secrecy::zeroize::Zeroizing;
 use unicode_normalization::UnicodeNormalization;
 
-use super::sasl::{Binding, Words, gs2_name};
+use super::sasl::{Binding, SaslWords, gs2_name};
 use crate::error::{Error, Kind, Result};
 
 /// Fewer iterations make a stolen password database cheap to search (RFC 7677 section 4); more would keep us busy for minutes.
@@ -74,10 +74,10 @@ pub(super) struct Scram {
     user: String,
     nonce: String,
     password: Zeroizing<String>,
-    step: Step,
+    step: ScramStep,
 }
 
-enum Step {
+enum ScramStep {
     /// The client's first message is sent, or about to be.
     First,
     /// The proof is sent; the server must answer with its signature of this text.
@@ -98,7 +98,7 @@ impl Scram {
     fn with_nonce(user: &str, password: &str, nonce: String) -> Self {
         let user = gs2_name(&prepared(user));
         let password = Zeroizing::new(prepared(password));
-        Self { hash: Hash::Sha256, gs2: "n,,", bound: Vec::new(), user, nonce, password, step: Step::First }
+        Self { hash: Hash::Sha256, gs2: "n,,", bound: Vec::new(), user, nonce, password, step: ScramStep::First }
     }
 
     pub(super) fn first_words(&self) -> String {
@@ -109,28 +109,28 @@ impl Scram {
         format!("n={},r={}", self.user, self.nonce)
     }
 
-    pub(super) fn answer(&mut self, question: &[u8]) -> Result<Words> {
+    pub(super) fn answer(&mut self, question: &[u8]) -> Result<SaslWords> {
         let question = std::str::from_utf8(question).map_err(|_| self.violation("not text"))?;
         match &self.step {
-            Step::First => self.prove(question),
-            Step::Proved { server_key, signed } => {
+            ScramStep::First => self.prove(question),
+            ScramStep::Proved { server_key, signed } => {
                 verify(server_key, signed, question)?;
-                self.step = Step::Verified;
-                Ok(Words::default())
+                self.step = ScramStep::Verified;
+                Ok(SaslWords::default())
             }
-            Step::Verified => Err(self.violation("it continues after the end")),
+            ScramStep::Verified => Err(self.violation("it continues after the end")),
         }
     }
 
     pub(super) fn done(&self) -> Result<()> {
         match self.step {
-            Step::Verified => Ok(()),
+            ScramStep::Verified => Ok(()),
             _ => Err(impostor()),
         }
     }
 
     /// Answers the server's first message with the client's final message (RFC 5802 section 3).
-    fn prove(&mut self, server_first: &str) -> Result<Words> {
+    fn prove(&mut self, server_first: &str) -> Result<SaslWords> {
         let challenge = Challenge::parse(server_first, &self.nonce).map_err(|what| self.violation(what))?;
         let hash = self.hash;
         let mut salted = Zeroizing::new(vec![0; hash.digest().output_len()]);
@@ -145,7 +145,7 @@ impl Scram {
         let signature = hmac::sign(&stored_key, signed.as_bytes());
         let proof: Vec<u8> = client_key.as_ref().iter().zip(signature.as_ref()).map(|(a, b)| a ^ b).collect();
         let server_key = hmac::Key::new(hash.hmac(), hmac::sign(&salted, b"Server Key").as_ref());
-        self.step = Step::Proved { server_key, signed };
+        self.step = ScramStep::Proved { server_key, signed };
         Ok(format!("{without_proof},p={}", BASE64.encode(&proof)).into_bytes().into())
     }
 

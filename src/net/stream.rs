@@ -13,51 +13,51 @@ use tokio_rustls::client::TlsStream;
 
 use super::deadline;
 use super::deflate::Deflate;
-use super::heard::Heard;
-use super::pace::Pace;
+use super::heard::HeardBytes;
+use super::pace::ReplyPace;
 
 /// A connection over TCP, plain or inside TLS, or to a Unix socket. Reading fails when the peer is silent for too long.
 #[derive(Debug)]
 pub struct Stream {
-    wire: Wire,
-    pace: Pace,
+    wire: Transport,
+    pace: ReplyPace,
     /// Set when both sides compress.
     deflate: Option<Box<Deflate>>,
 }
 
 #[derive(Debug)]
-enum Wire {
+enum Transport {
     Plain(TcpStream),
-    Tls(Box<TlsStream<Heard>>),
+    Tls(Box<TlsStream<HeardBytes>>),
     Unix(UnixStream),
 }
 
 impl Stream {
-    fn over(wire: Wire) -> Self {
-        Self { wire, pace: Pace::new(deadline::GREETING), deflate: None }
+    fn over(wire: Transport) -> Self {
+        Self { wire, pace: ReplyPace::new(deadline::GREETING), deflate: None }
     }
 
     /// A plain connection: before STARTTLS, or to a loopback address.
     pub(super) fn plain(tcp: TcpStream) -> Self {
-        Self::over(Wire::Plain(tcp))
+        Self::over(Transport::Plain(tcp))
     }
 
     /// A connection inside TLS.
-    pub(super) fn tls(tls: TlsStream<Heard>) -> Self {
-        Self::over(Wire::Tls(Box::new(tls)))
+    pub(super) fn tls(tls: TlsStream<HeardBytes>) -> Self {
+        Self::over(Transport::Tls(Box::new(tls)))
     }
 
     /// A connection to a Unix socket.
     pub(super) fn unix(socket: UnixStream) -> Self {
-        Self::over(Wire::Unix(socket))
+        Self::over(Transport::Unix(socket))
     }
 
     /// Our own address, if the connection uses TCP.
     pub fn local_address(&self) -> Option<IpAddr> {
         let address = match &self.wire {
-            Wire::Plain(tcp) => tcp.local_addr(),
-            Wire::Tls(tls) => tls.get_ref().0.tcp().local_addr(),
-            Wire::Unix(_) => return None,
+            Transport::Plain(tcp) => tcp.local_addr(),
+            Transport::Tls(tls) => tls.get_ref().0.tcp().local_addr(),
+            Transport::Unix(_) => return None,
         };
         address.ok().map(|address| address.ip())
     }
@@ -65,9 +65,9 @@ impl Stream {
     /// Whether the peer is this machine.
     pub fn is_loopback(&self) -> bool {
         let peer = match &self.wire {
-            Wire::Plain(tcp) => tcp.peer_addr(),
-            Wire::Tls(tls) => tls.get_ref().0.tcp().peer_addr(),
-            Wire::Unix(_) => return true,
+            Transport::Plain(tcp) => tcp.peer_addr(),
+            Transport::Tls(tls) => tls.get_ref().0.tcp().peer_addr(),
+            Transport::Unix(_) => return true,
         };
         peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback())
     }
@@ -79,7 +79,7 @@ impl Stream {
 
     /// Whether the connection is inside TLS.
     pub fn is_tls(&self) -> bool {
-        matches!(self.wire, Wire::Tls(_))
+        matches!(self.wire, Transport::Tls(_))
     }
 
     /// The `tls-exporter` data, to bind a login to this TLS connection (RFC 9266). Only with TLS 1.3: in older versions it is
@@ -95,16 +95,16 @@ impl Stream {
     /// The TLS session, if there is one.
     pub(super) fn tls_connection(&self) -> Option<&ClientConnection> {
         match &self.wire {
-            Wire::Tls(tls) => Some(tls.get_ref().1),
-            Wire::Plain(_) | Wire::Unix(_) => None,
+            Transport::Tls(tls) => Some(tls.get_ref().1),
+            Transport::Plain(_) | Transport::Unix(_) => None,
         }
     }
 
     /// The TCP connection underneath, if it is a plain one.
     pub(super) fn into_plain(self) -> Option<TcpStream> {
         match self.wire {
-            Wire::Plain(tcp) => Some(tcp),
-            Wire::Tls(_) | Wire::Unix(_) => None,
+            Transport::Plain(tcp) => Some(tcp),
+            Transport::Tls(_) | Transport::Unix(_) => None,
         }
     }
 
@@ -156,7 +156,7 @@ impl AsyncWrite for Stream {
     }
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for Transport {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
@@ -166,7 +166,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for Transport {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),

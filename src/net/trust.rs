@@ -48,7 +48,7 @@ enum Anchor {
 }
 
 #[derive(Debug)]
-struct Verifier {
+struct PinVerifier {
     anchor: Anchor,
     provider: Arc<CryptoProvider>,
 }
@@ -80,7 +80,7 @@ impl Unproven {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for PinVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -147,7 +147,7 @@ fn build(
 ) -> Result<Arc<ClientConfig>> {
     // The provider is named explicitly: with two of them in the dependency tree, the default one panics.
     let provider = Arc::new(ring::default_provider());
-    let verifier = Verifier { anchor: anchor(&provider)?, provider: Arc::clone(&provider) };
+    let verifier = PinVerifier { anchor: anchor(&provider)?, provider: Arc::clone(&provider) };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| Error::permanent(Kind::Tls, "preparing TLS").because(e))?

@@ -3,11 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::age::{has_waited_a_day, is_too_old, waits_since};
-use super::relay::Verdict;
+use super::relay::RecipientVerdict;
 use super::retry;
 use crate::clean;
 use crate::decision::Way;
-use crate::state::{Ended, OutboxRow};
+use crate::state::{OutboxRow, RecipientEnd};
 
 /// After this many failures of a relay in a row (about an hour), items that are too old are given up. Fewer would be too few: a
 /// machine that wakes up has no network at first.
@@ -17,9 +17,9 @@ const WAIT_FOR_CLOCK: SignedDuration = SignedDuration::from_hours(1);
 
 /// The result of an attempt, or why there was none.
 #[derive(Debug)]
-pub enum Came {
+pub enum AttemptResult {
     /// A verdict on each recipient, in order. An item without recipients (a program, a folder) has one verdict.
-    Verdicts(Vec<Verdict>),
+    Verdicts(Vec<RecipientVerdict>),
     /// The connection broke after everything was sent: the message may have been accepted.
     Unknown(String),
     /// The relay or the account cannot be used and is left alone for a while.
@@ -57,10 +57,10 @@ pub enum Came {
     Dropped,
 }
 
-impl Came {
+impl AttemptResult {
     /// Whether all recipients have it, so that its age does not matter.
     pub fn is_taken(&self) -> bool {
-        matches!(self, Self::Verdicts(verdicts) if verdicts.iter().all(|verdict| matches!(verdict, Verdict::Sent(_))))
+        matches!(self, Self::Verdicts(verdicts) if verdicts.iter().all(|verdict| matches!(verdict, RecipientVerdict::Sent(_))))
     }
 }
 
@@ -77,7 +77,7 @@ pub struct Moment {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// What happens to single recipients, if there are or were several.
-    pub parts: Parts,
+    pub parts: RecipientResults,
     /// What happens to the item as a whole.
     pub fate: Fate,
     /// Whether the user is told, because the item has waited for a day.
@@ -95,7 +95,7 @@ pub enum Fate {
     /// It will be tried again.
     Later {
         /// When.
-        when: When,
+        when: NextAttempt,
         /// Why it waits.
         why: String,
     },
@@ -104,13 +104,13 @@ pub enum Fate {
         /// Why.
         why: String,
         /// What happens to the message.
-        message: Kept,
+        message: KeptMessage,
     },
 }
 
 /// When an item is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
+pub enum NextAttempt {
     /// At this time.
     At(Timestamp),
     /// When the relay may be used again.
@@ -123,7 +123,7 @@ pub enum When {
 
 /// What happens to the message of an item that is given up. Nobody but the user is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum KeptMessage {
     /// It is filed in the inbox with a notice, once, unless its decision has already filed it.
     InInbox,
     /// A notice contains what the desktop notification would have shown.
@@ -136,11 +136,11 @@ pub enum Kept {
 
 /// What happens to single recipients of an item with several.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Parts {
+pub struct RecipientResults {
     /// Recipients that got it in this attempt.
-    pub reached: Vec<Ended>,
+    pub reached: Vec<RecipientEnd>,
     /// Recipients that are given up while others have it or wait for it.
-    pub refused: Vec<Ended>,
+    pub refused: Vec<RecipientEnd>,
     /// Why they are given up, in one line.
     pub refusal: String,
     /// Recipients that still wait for it.
@@ -149,38 +149,44 @@ pub struct Parts {
 
 impl Outcome {
     /// Decides what happens to an item after this result.
-    pub fn of(row: &OutboxRow, came: Came, moment: Moment) -> Self {
+    pub fn of(row: &OutboxRow, came: AttemptResult, moment: Moment) -> Self {
         match came {
-            Came::Verdicts(verdicts) => of_verdicts(row, verdicts, moment),
-            Came::Unknown(cause) if row.telling.way.is_answer() => {
+            AttemptResult::Verdicts(verdicts) => of_verdicts(row, verdicts, moment),
+            AttemptResult::Unknown(cause) if row.telling.way.is_answer() => {
                 Self::given_up(row, format!("given up, because it may have been sent: {cause}"))
             }
-            Came::Unknown(cause) => retry_or_give_up(row, cause, moment, kept(&row.telling.way)),
-            Came::Resting { until, failures, is_away, cause } => {
+            AttemptResult::Unknown(cause) => retry_or_give_up(row, cause, moment, kept(&row.telling.way)),
+            AttemptResult::Resting { until, failures, is_away, cause } => {
                 let is_said = !is_away && is_said(row, moment);
                 if failures >= FAILURES_BEFORE_GIVING_UP && is_too_old(row, moment.now) && moment.is_plausible {
                     let why = format!("it could not be sent in time; the last answer was: {cause}");
                     return Self { is_said, ..Self::given_up(row, why) };
                 }
-                Self { is_said, ..Self::later(When::Rested(until), cause) }
+                Self { is_said, ..Self::later(NextAttempt::Rested(until), cause) }
             }
             // Sent from a user's own address instead, a bounce would come back as a bounce about itself.
-            Came::NotFrom { is_null: true, cause } if matches!(row.telling.way, Way::Redirect(_)) => {
+            AttemptResult::NotFrom { is_null: true, cause } if matches!(row.telling.way, Way::Redirect(_)) => {
                 Self::given_up(row, cause)
             }
-            Came::NotFrom { cause, .. } => retry_or_give_up(row, cause, moment, kept(&row.telling.way)),
-            Came::Lacks(cause) => Self { is_said: is_said(row, moment), ..Self::later(When::AsBefore, cause) },
-            Came::Unread { is_gone: true, cause } => Self::new(Fate::GivenUp { why: cause, message: Kept::Lost }),
-            Came::Unread { cause, .. } => retry_or_give_up(row, cause, moment, Kept::Lost),
-            Came::Interrupted if row.telling.way.is_answer() => {
+            AttemptResult::NotFrom { cause, .. } => retry_or_give_up(row, cause, moment, kept(&row.telling.way)),
+            AttemptResult::Lacks(cause) => {
+                Self { is_said: is_said(row, moment), ..Self::later(NextAttempt::AsBefore, cause) }
+            }
+            AttemptResult::Unread { is_gone: true, cause } => {
+                Self::new(Fate::GivenUp { why: cause, message: KeptMessage::Lost })
+            }
+            AttemptResult::Unread { cause, .. } => retry_or_give_up(row, cause, moment, KeptMessage::Lost),
+            AttemptResult::Interrupted if row.telling.way.is_answer() => {
                 Self::given_up(row, "given up: it may have been sent when the program was interrupted")
             }
-            Came::Interrupted => Self::later(When::InTurn(after_an_interruption(row, moment.now)), row.said.clone()),
-            Came::Stopped(why) => Self::given_up(row, why),
-            Came::Dropped => {
+            AttemptResult::Interrupted => {
+                Self::later(NextAttempt::InTurn(after_an_interruption(row, moment.now)), row.said.clone())
+            }
+            AttemptResult::Stopped(why) => Self::given_up(row, why),
+            AttemptResult::Dropped => {
                 let message = match kept(&row.telling.way) {
                     // The user knows about it and wants no notice.
-                    Kept::AsNotice => Kept::Unsaid,
+                    KeptMessage::AsNotice => KeptMessage::Unsaid,
                     kept => kept,
                 };
                 Self::new(Fate::GivenUp { why: "dropped by the user".to_owned(), message })
@@ -189,10 +195,10 @@ impl Outcome {
     }
 
     fn new(fate: Fate) -> Self {
-        Self { parts: Parts::default(), fate, is_said: false }
+        Self { parts: RecipientResults::default(), fate, is_said: false }
     }
 
-    fn later(when: When, why: impl Into<String>) -> Self {
+    fn later(when: NextAttempt, why: impl Into<String>) -> Self {
         Self::new(Fate::Later { when, why: why.into() })
     }
 
@@ -202,18 +208,18 @@ impl Outcome {
 }
 
 /// What happens to the message when its item is given up.
-fn kept(way: &Way) -> Kept {
+fn kept(way: &Way) -> KeptMessage {
     match way {
-        way if way.delivers() => Kept::InInbox,
-        Way::Notify(notify) if notify.desktop => Kept::AsNotice,
-        _ => Kept::Unsaid,
+        way if way.delivers() => KeptMessage::InInbox,
+        Way::Notify(notify) if notify.desktop => KeptMessage::AsNotice,
+        _ => KeptMessage::Unsaid,
     }
 }
 
 /// Tries again later, or gives up if that would be too late.
-fn retry_or_give_up(row: &OutboxRow, cause: String, moment: Moment, message: Kept) -> Outcome {
+fn retry_or_give_up(row: &OutboxRow, cause: String, moment: Moment, message: KeptMessage) -> Outcome {
     let fate = match next(row, row.attempts + 1, moment) {
-        Some(due) => Fate::Later { when: When::At(due), why: cause },
+        Some(due) => Fate::Later { when: NextAttempt::At(due), why: cause },
         None => Fate::GivenUp { why: cause, message },
     };
     Outcome { is_said: is_said(row, moment), ..Outcome::new(fate) }
@@ -246,14 +252,14 @@ struct Sorted {
 }
 
 impl Sorted {
-    fn of(recipients: &[String], verdicts: Vec<Verdict>) -> Self {
+    fn of(recipients: &[String], verdicts: Vec<RecipientVerdict>) -> Self {
         let mut sorted = Self::default();
         for (i, verdict) in verdicts.into_iter().enumerate() {
             let recipient = recipients.get(i).cloned().unwrap_or_default();
             match verdict {
-                Verdict::Sent(words) => sorted.said.push((recipient, words)),
-                Verdict::Later(error) => sorted.later.push((recipient, error.to_string())),
-                Verdict::Never(error) => sorted.never.push((recipient, error.to_string())),
+                RecipientVerdict::Sent(words) => sorted.said.push((recipient, words)),
+                RecipientVerdict::Later(error) => sorted.later.push((recipient, error.to_string())),
+                RecipientVerdict::Never(error) => sorted.never.push((recipient, error.to_string())),
             }
         }
         // RFC 821 used 552 where 452 is meant now; RFC 5321 4.5.3.1.10 asks clients to treat it as 452.
@@ -270,15 +276,15 @@ impl Sorted {
         clean::line(causes.join("; ").trim_start_matches(": ").as_bytes())
     }
 
-    fn parts(&self, is_one_of_several: bool) -> Parts {
-        let ended = |(to, said): &(String, String), is_refused| Ended {
+    fn parts(&self, is_one_of_several: bool) -> RecipientResults {
+        let ended = |(to, said): &(String, String), is_refused| RecipientEnd {
             to: to.clone(),
             is_refused,
             said: clean::line(said.as_bytes()),
         };
         let is_over_for_some = !self.said.is_empty() || !self.later.is_empty();
         let never = if is_over_for_some { &*self.never } else { &[] };
-        Parts {
+        RecipientResults {
             reached: self.said.iter().filter(|_| is_one_of_several).map(|one| ended(one, false)).collect(),
             refused: never.iter().map(|one| ended(one, true)).collect(),
             refusal: if never.is_empty() { String::new() } else { self.refusal() },
@@ -287,7 +293,7 @@ impl Sorted {
     }
 }
 
-fn of_verdicts(row: &OutboxRow, verdicts: Vec<Verdict>, moment: Moment) -> Outcome {
+fn of_verdicts(row: &OutboxRow, verdicts: Vec<RecipientVerdict>, moment: Moment) -> Outcome {
     let to = row.telling.way.recipients();
     let sorted = Sorted::of(&to, verdicts);
     let parts = sorted.parts(to.len() > 1 || !row.ended.is_empty());
@@ -302,7 +308,7 @@ fn of_verdicts(row: &OutboxRow, verdicts: Vec<Verdict>, moment: Moment) -> Outco
             // The server accepts only this many recipients at a time, and has accepted them. The others are tried at once (RFC
             // 5321 4.5.3.1.10).
             match !sorted.said.is_empty() && sorted.later.iter().all(|(_, cause)| is_over_recipient_limit(cause)) {
-                true => Outcome::later(When::At(moment.now), why),
+                true => Outcome::later(NextAttempt::At(moment.now), why),
                 false => retry_or_give_up(row, why, moment, kept(&row.telling.way)),
             }
         }
@@ -378,28 +384,28 @@ mod tests {
         }
     }
 
-    fn ok() -> Verdict {
-        Verdict::Sent("250 ok".to_owned())
+    fn ok() -> RecipientVerdict {
+        RecipientVerdict::Sent("250 ok".to_owned())
     }
 
-    fn not_now(text: &str) -> Verdict {
-        Verdict::Later(Error::transient(Kind::Refused, text))
+    fn not_now(text: &str) -> RecipientVerdict {
+        RecipientVerdict::Later(Error::transient(Kind::Refused, text))
     }
 
-    fn never(text: &str) -> Verdict {
-        Verdict::Never(Error::permanent(Kind::Refused, text))
+    fn never(text: &str) -> RecipientVerdict {
+        RecipientVerdict::Never(Error::permanent(Kind::Refused, text))
     }
 
-    fn away(failures: u32, is_away: bool) -> Came {
-        Came::Resting { until: time(NOW + 60), failures, is_away, cause: "away".to_owned() }
+    fn away(failures: u32, is_away: bool) -> AttemptResult {
+        AttemptResult::Resting { until: time(NOW + 60), failures, is_away, cause: "away".to_owned() }
     }
 
-    fn not_from(is_null: bool) -> Came {
-        Came::NotFrom { is_null, cause: "553".to_owned() }
+    fn not_from(is_null: bool) -> AttemptResult {
+        AttemptResult::NotFrom { is_null, cause: "553".to_owned() }
     }
 
-    fn unread(is_gone: bool) -> Came {
-        Came::Unread { is_gone, cause: "EIO".to_owned() }
+    fn unread(is_gone: bool) -> AttemptResult {
+        AttemptResult::Unread { is_gone, cause: "EIO".to_owned() }
     }
 
     /// For example `later +240 s: 451`, with a leading `!` if the user is told.
@@ -407,14 +413,16 @@ mod tests {
         let said = if outcome.is_said { "!" } else { "" };
         let fate = match &outcome.fate {
             Fate::Sent { said } => format!("sent: {said}"),
-            Fate::Later { when: When::At(at), why } => format!("later {:+} s: {why}", at.as_second() - NOW),
-            Fate::Later { when: When::Rested(at), why } => format!("rests {:+} s: {why}", at.as_second() - NOW),
-            Fate::Later { when: When::InTurn(at), why } => format!("in turn {:+} s: {why}", at.as_second() - NOW),
-            Fate::Later { when: When::AsBefore, why } => format!("later, as before: {why}"),
+            Fate::Later { when: NextAttempt::At(at), why } => format!("later {:+} s: {why}", at.as_second() - NOW),
+            Fate::Later { when: NextAttempt::Rested(at), why } => format!("rests {:+} s: {why}", at.as_second() - NOW),
+            Fate::Later { when: NextAttempt::InTurn(at), why } => {
+                format!("in turn {:+} s: {why}", at.as_second() - NOW)
+            }
+            Fate::Later { when: NextAttempt::AsBefore, why } => format!("later, as before: {why}"),
             Fate::GivenUp { why, message } => format!("given up, {message:?}: {why}"),
         };
-        let of = |ended: &[Ended]| ended.iter().map(|ended| ended.to.clone()).collect::<Vec<_>>().join(" ");
-        let Parts { reached, refused, waiting, .. } = &outcome.parts;
+        let of = |ended: &[RecipientEnd]| ended.iter().map(|ended| ended.to.clone()).collect::<Vec<_>>().join(" ");
+        let RecipientResults { reached, refused, waiting, .. } = &outcome.parts;
         let parts = [("has it", of(reached)), ("refused", of(refused)), ("waits", waiting.join(" "))];
         let parts: String =
             parts.iter().filter(|(_, who)| !who.is_empty()).map(|(w, who)| format!("; {w}: {who}")).collect();
@@ -426,23 +434,29 @@ mod tests {
         let one = || forward(&["you@far.example"]);
         let gone = "given up: it may have been sent when the program was interrupted";
         // The item, how many hours ago it was decided, the attempts before, the result of this one, and the expected decision.
-        let table: Vec<(Way, i64, u32, Came, String)> = vec![
-            (one(), 0, 0, Came::Verdicts(vec![ok()]), "sent: 250 ok".into()),
-            (one(), 999, 9, Came::Verdicts(vec![ok()]), "sent: 250 ok".into()),
-            (one(), 0, 0, Came::Verdicts(vec![not_now("451")]), "later +240 s: 451".into()),
-            (one(), 0, 1, Came::Verdicts(vec![not_now("451")]), "later +720 s: 451".into()),
-            (one(), 21, 8, Came::Verdicts(vec![not_now("451")]), "!later +8640 s: 451".into()),
-            (one(), 120, 40, Came::Verdicts(vec![not_now("451")]), "!given up, InInbox: 451".into()),
-            (answer(), 24, 9, Came::Verdicts(vec![not_now("451")]), "!given up, InInbox: 451".into()),
-            (desktop(), 24, 9, Came::Verdicts(vec![not_now("75")]), "!given up, AsNotice: 75".into()),
-            (one(), 0, 0, Came::Verdicts(vec![never("550")]), "given up, InInbox: you@far.example: 550".into()),
-            (desktop(), 0, 0, Came::Verdicts(vec![never("no bus")]), "given up, AsNotice: no bus".into()),
-            (one(), 0, 0, Came::Unknown("cut".into()), "later +240 s: cut".into()),
+        let table: Vec<(Way, i64, u32, AttemptResult, String)> = vec![
+            (one(), 0, 0, AttemptResult::Verdicts(vec![ok()]), "sent: 250 ok".into()),
+            (one(), 999, 9, AttemptResult::Verdicts(vec![ok()]), "sent: 250 ok".into()),
+            (one(), 0, 0, AttemptResult::Verdicts(vec![not_now("451")]), "later +240 s: 451".into()),
+            (one(), 0, 1, AttemptResult::Verdicts(vec![not_now("451")]), "later +720 s: 451".into()),
+            (one(), 21, 8, AttemptResult::Verdicts(vec![not_now("451")]), "!later +8640 s: 451".into()),
+            (one(), 120, 40, AttemptResult::Verdicts(vec![not_now("451")]), "!given up, InInbox: 451".into()),
+            (answer(), 24, 9, AttemptResult::Verdicts(vec![not_now("451")]), "!given up, InInbox: 451".into()),
+            (desktop(), 24, 9, AttemptResult::Verdicts(vec![not_now("75")]), "!given up, AsNotice: 75".into()),
+            (
+                one(),
+                0,
+                0,
+                AttemptResult::Verdicts(vec![never("550")]),
+                "given up, InInbox: you@far.example: 550".into(),
+            ),
+            (desktop(), 0, 0, AttemptResult::Verdicts(vec![never("no bus")]), "given up, AsNotice: no bus".into()),
+            (one(), 0, 0, AttemptResult::Unknown("cut".into()), "later +240 s: cut".into()),
             (
                 answer(),
                 0,
                 0,
-                Came::Unknown("cut".into()),
+                AttemptResult::Unknown("cut".into()),
                 "given up, InInbox: given up, because it may have been sent: cut".into(),
             ),
             (one(), 0, 0, away(1, true), "rests +60 s: away".into()),
@@ -459,18 +473,18 @@ mod tests {
             (one(), 0, 0, not_from(true), "given up, InInbox: 553".into()),
             (one(), 0, 0, not_from(false), "later +240 s: 553".into()),
             (answer(), 0, 0, not_from(true), "later +240 s: 553".into()),
-            (one(), 0, 0, Came::Lacks("no relay".into()), "later, as before: no relay".into()),
-            (one(), 999, 0, Came::Lacks("no relay".into()), "!later, as before: no relay".into()),
+            (one(), 0, 0, AttemptResult::Lacks("no relay".into()), "later, as before: no relay".into()),
+            (one(), 999, 0, AttemptResult::Lacks("no relay".into()), "!later, as before: no relay".into()),
             (one(), 0, 0, unread(true), "given up, Lost: EIO".into()),
             (one(), 0, 0, unread(false), "later +240 s: EIO".into()),
             (one(), 121, 0, unread(false), "!given up, Lost: EIO".into()),
-            (one(), 1, 1, Came::Interrupted, "in turn -3600 s: earlier".into()),
-            (one(), 1, 2, Came::Interrupted, "in turn +300 s: earlier".into()),
-            (answer(), 0, 1, Came::Interrupted, format!("given up, InInbox: {gone}")),
-            (one(), 0, 0, Came::Stopped("a loop".into()), "given up, InInbox: a loop".into()),
-            (one(), 0, 0, Came::Dropped, "given up, InInbox: dropped by the user".into()),
-            (desktop(), 0, 0, Came::Stopped("a loop".into()), "given up, AsNotice: a loop".into()),
-            (desktop(), 0, 0, Came::Dropped, "given up, Unsaid: dropped by the user".into()),
+            (one(), 1, 1, AttemptResult::Interrupted, "in turn -3600 s: earlier".into()),
+            (one(), 1, 2, AttemptResult::Interrupted, "in turn +300 s: earlier".into()),
+            (answer(), 0, 1, AttemptResult::Interrupted, format!("given up, InInbox: {gone}")),
+            (one(), 0, 0, AttemptResult::Stopped("a loop".into()), "given up, InInbox: a loop".into()),
+            (one(), 0, 0, AttemptResult::Dropped, "given up, InInbox: dropped by the user".into()),
+            (desktop(), 0, 0, AttemptResult::Stopped("a loop".into()), "given up, AsNotice: a loop".into()),
+            (desktop(), 0, 0, AttemptResult::Dropped, "given up, Unsaid: dropped by the user".into()),
         ];
         for (way, hours, attempts, came, wanted) in table {
             let case = format!("{} {hours} {attempts} {came:?}", way.word());
@@ -482,10 +496,10 @@ mod tests {
     #[test]
     fn by_a_clock_that_may_be_wrong_nothing_is_given_up_and_nothing_is_said() {
         for (came, wanted) in [
-            (Came::Verdicts(vec![not_now("451")]), "later +3600 s: 451"),
+            (AttemptResult::Verdicts(vec![not_now("451")]), "later +3600 s: 451"),
             (unread(false), "later +3600 s: EIO"),
             (away(9, false), "rests +60 s: away"),
-            (Came::Lacks("no relay".to_owned()), "later, as before: no relay"),
+            (AttemptResult::Lacks("no relay".to_owned()), "later, as before: no relay"),
         ] {
             let outcome = Outcome::of(&row(forward(&["you@far.example"]), 999, 40), came, moment(false));
             assert_eq!(shown(&outcome), wanted);
@@ -505,15 +519,16 @@ mod tests {
             (vec![ok(), ok(), never("552 too many")], "later +0 s: 552 too many; has it: a b; waits: c"),
             (vec![full(), full(), full()], "later +240 s: 452 4.5.3 too many; waits: a b c"),
         ] {
-            let outcome = Outcome::of(&row(forward(&["a", "b", "c"]), 0, 0), Came::Verdicts(verdicts), moment(true));
+            let outcome =
+                Outcome::of(&row(forward(&["a", "b", "c"]), 0, 0), AttemptResult::Verdicts(verdicts), moment(true));
             assert_eq!(shown(&outcome), wanted);
         }
         // The last of several recipients.
         let left = OutboxRow {
-            ended: vec![Ended { to: "a".to_owned(), is_refused: false, said: "250".to_owned() }],
+            ended: vec![RecipientEnd { to: "a".to_owned(), is_refused: false, said: "250".to_owned() }],
             ..row(Way::Lmtp(Lmtp { to: vec!["b".to_owned()] }), 0, 1)
         };
-        let of = |verdict| shown(&Outcome::of(&left, Came::Verdicts(vec![verdict]), moment(true)));
+        let of = |verdict| shown(&Outcome::of(&left, AttemptResult::Verdicts(vec![verdict]), moment(true)));
         assert_eq!(of(ok()), "sent: 250 ok; has it: b");
         assert_eq!(of(never("550")), "given up, InInbox: b: 550");
     }

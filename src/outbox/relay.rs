@@ -29,7 +29,7 @@ impl Connection {
     /// Sends one mail and returns the verdict on each recipient, in order. After [`Trouble::Relay`] the caller
     /// reconnects, because a server may close an idle connection at any time. After [`Trouble::Unknown`] it reconnects for the
     /// next mail.
-    pub async fn send(&mut self, mail: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
+    pub async fn send(&mut self, mail: &Mail<'_>) -> Result<Vec<RecipientVerdict>, RelayTrouble> {
         match self {
             Self::Smtp(smtp) => smtp.send(mail).await,
             Self::Sendmail(sendmail) => sendmail.send(mail).await,
@@ -60,7 +60,7 @@ pub struct Mail<'a> {
 
 /// The result for one recipient.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum RecipientVerdict {
     /// The relay accepted it, with these words.
     Sent(String),
     /// Temporarily refused: 4yz to RCPT or DATA, or after the message.
@@ -71,24 +71,24 @@ pub enum Verdict {
 
 /// Why nothing was sent at all, and what is affected.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum RelayTrouble {
     /// All mail: no connection, TLS or login, 421, an error to EHLO. The relay is left alone for a while.
     Relay(Error),
     /// This sender on this relay: 5yz to MAIL. A person has to act.
     Sender(Error),
     /// This mail, for all its recipients: 4yz to MAIL, or it cannot be sent through this relay (too big), or our disk
     /// cannot read it.
-    Mail(Verdict),
+    Mail(RecipientVerdict),
     /// The connection broke after the final dot, or the program had to be killed: the mail may have been accepted.
     Unknown(Error),
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for RelayTrouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Relay(error) | Self::Sender(error) | Self::Unknown(error) => error.fmt(f),
-            Self::Mail(Verdict::Later(error) | Verdict::Never(error)) => error.fmt(f),
-            Self::Mail(Verdict::Sent(text)) => f.write_str(text),
+            Self::Mail(RecipientVerdict::Later(error) | RecipientVerdict::Never(error)) => error.fmt(f),
+            Self::Mail(RecipientVerdict::Sent(text)) => f.write_str(text),
         }
     }
 }

@@ -19,11 +19,11 @@ use std::time::Duration;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::address::Mailbox;
-use super::relay::{Mail, Trouble, Verdict};
+use super::relay::{Mail, RecipientVerdict, RelayTrouble};
 use crate::clean;
 use crate::error::{Error, Kind};
 use crate::ourselves::STARTED_AS_RELAY;
-use crate::program::{Ended, Failure, Output, Program};
+use crate::program::{Ended, OutputUse, Program, ProgramFailure};
 
 /// How long the program may take for one recipient.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -43,7 +43,7 @@ impl Sendmail {
     }
 
     /// Passes one mail to the program, and returns the verdict on each recipient, in order.
-    pub async fn send(&self, mail: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
+    pub async fn send(&self, mail: &Mail<'_>) -> Result<Vec<RecipientVerdict>, RelayTrouble> {
         // Running a program blocks, and must not block the other tasks of this thread.
         match Handle::try_current().map(|handle| handle.runtime_flavor()) {
             Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(|| self.send_to_all(mail)),
@@ -51,9 +51,9 @@ impl Sendmail {
         }
     }
 
-    fn send_to_all(&self, mail: &Mail<'_>) -> Result<Vec<Verdict>, Trouble> {
-        let from = &sender(mail.from).map_err(|error| Trouble::Mail(Verdict::Never(error)))?;
-        can_be_read(mail).map_err(|error| Trouble::Mail(Verdict::Later(unreadable(error))))?;
+    fn send_to_all(&self, mail: &Mail<'_>) -> Result<Vec<RecipientVerdict>, RelayTrouble> {
+        let from = &sender(mail.from).map_err(|error| RelayTrouble::Mail(RecipientVerdict::Never(error)))?;
+        can_be_read(mail).map_err(|error| RelayTrouble::Mail(RecipientVerdict::Later(unreadable(error))))?;
         let mut verdicts = Vec::new();
         for to in mail.to {
             match self.send_to(mail, from, to) {
@@ -65,37 +65,38 @@ impl Sendmail {
         Ok(verdicts)
     }
 
-    fn send_to(&self, mail: &Mail<'_>, from: &str, to: &str) -> Result<Verdict, Trouble> {
+    fn send_to(&self, mail: &Mail<'_>, from: &str, to: &str) -> Result<RecipientVerdict, RelayTrouble> {
         let to = match checked(to) {
             Ok(to) => to,
-            Err(error) => return Ok(Verdict::Never(error)),
+            Err(error) => return Ok(RecipientVerdict::Never(error)),
         };
         let own = ["-i", "-f", from, "--", &to].map(str::to_owned);
         let run: Vec<String> = self.program.iter().cloned().chain(own).collect();
         let program = Program {
             run: &run,
             timeout: DEADLINE,
-            output: Output::Read(MAX_OUTPUT_BYTES),
+            output: OutputUse::Read(MAX_OUTPUT_BYTES),
             environment: &[(STARTED_AS_RELAY, "1".to_owned())],
             allow_root: true,
         };
-        let mut message = mail.message.reader().map_err(|error| Trouble::Mail(Verdict::Later(unreadable(error))))?;
+        let mut message =
+            mail.message.reader().map_err(|error| RelayTrouble::Mail(RecipientVerdict::Later(unreadable(error))))?;
         match program.run(Some(&mut message)) {
             Ok(ended) => self.verdict(&ended, &to),
             Err(failure) => Err(trouble(failure)),
         }
     }
 
-    fn verdict(&self, ended: &Ended, to: &str) -> Result<Verdict, Trouble> {
+    fn verdict(&self, ended: &Ended, to: &str) -> Result<RecipientVerdict, RelayTrouble> {
         let name = clean::short(self.program.first().map_or("", String::as_str), 80);
         let doing = format!("sending to {to}: {name} ended with {}", ended.code);
         let said = |error: Error| if ended.complaint.is_empty() { error } else { error.said(&ended.complaint) };
         match ended.code {
-            0 => Ok(Verdict::Sent(format!("{name} accepted it"))),
-            64 | 65 | 67 => Ok(Verdict::Never(said(Error::permanent(Kind::Refused, doing)))),
-            77 => Err(Trouble::Relay(said(Error::permanent(Kind::Auth, doing)))),
-            78 => Err(Trouble::Relay(said(Error::permanent(Kind::Config, doing)))),
-            _ => Ok(Verdict::Later(said(Error::transient(Kind::Refused, doing)))),
+            0 => Ok(RecipientVerdict::Sent(format!("{name} accepted it"))),
+            64 | 65 | 67 => Ok(RecipientVerdict::Never(said(Error::permanent(Kind::Refused, doing)))),
+            77 => Err(RelayTrouble::Relay(said(Error::permanent(Kind::Auth, doing)))),
+            78 => Err(RelayTrouble::Relay(said(Error::permanent(Kind::Config, doing)))),
+            _ => Ok(RecipientVerdict::Later(said(Error::transient(Kind::Refused, doing)))),
         }
     }
 }
@@ -124,28 +125,28 @@ fn unreadable(error: io::Error) -> Error {
     Error::disk("reading the message to be sent", error)
 }
 
-fn trouble(failure: Failure) -> Trouble {
+fn trouble(failure: ProgramFailure) -> RelayTrouble {
     match failure {
-        Failure::Nothing | Failure::Root(_) | Failure::Nul(_) | Failure::Start(..) => {
-            Trouble::Relay(Error::permanent(Kind::Config, "the relay's program").because(failure))
+        ProgramFailure::Nothing | ProgramFailure::Root(_) | ProgramFailure::Nul(_) | ProgramFailure::Start(..) => {
+            RelayTrouble::Relay(Error::permanent(Kind::Config, "the relay's program").because(failure))
         }
-        Failure::TooLong(_) => {
-            Trouble::Mail(Verdict::Never(Error::permanent(Kind::Refused, "the relay's program").because(failure)))
-        }
-        Failure::TooSlow(..)
-        | Failure::Stopped(..)
-        | Failure::TooMuch(..)
-        | Failure::Killed(..)
-        | Failure::Pipes(..) => {
-            Trouble::Unknown(Error::transient(Kind::Refused, "the relay's program").because(failure))
+        ProgramFailure::TooLong(_) => RelayTrouble::Mail(RecipientVerdict::Never(
+            Error::permanent(Kind::Refused, "the relay's program").because(failure),
+        )),
+        ProgramFailure::TooSlow(..)
+        | ProgramFailure::Stopped(..)
+        | ProgramFailure::TooMuch(..)
+        | ProgramFailure::Killed(..)
+        | ProgramFailure::Pipes(..) => {
+            RelayTrouble::Unknown(Error::transient(Kind::Refused, "the relay's program").because(failure))
         }
     }
 }
 
 /// The verdicts so far, and "later" for the rest: recipients who got the mail must not be forgotten because of a later error.
-fn with_the_rest(mut verdicts: Vec<Verdict>, to: &[String], trouble: &Trouble) -> Vec<Verdict> {
+fn with_the_rest(mut verdicts: Vec<RecipientVerdict>, to: &[String], trouble: &RelayTrouble) -> Vec<RecipientVerdict> {
     let why = trouble.to_string();
     let rest = to.iter().skip(verdicts.len());
-    verdicts.extend(rest.map(|_| Verdict::Later(Error::transient(Kind::Refused, why.clone()))));
+    verdicts.extend(rest.map(|_| RecipientVerdict::Later(Error::transient(Kind::Refused, why.clone()))));
     verdicts
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 use jiff::SignedDuration;
 
-use super::compare::Compared;
+use super::compare::FolderMatch;
 use super::first::FirstRun;
 use super::identity::{Stands, stands};
 use super::recognise::{Recognised, Recogniser};
@@ -16,18 +16,18 @@ use crate::error::{Error, Result};
 use crate::message::{Key, Origin, uid_in_id};
 use crate::safeguard::Safeguard;
 use crate::source::{Complete, Details, Listed, Listing, Source};
-use crate::state::{Known, Mark, Owned, Registered, Remembered};
+use crate::state::{KeyPurpose, KnownOrigin, Owned, Registered, RememberedKey};
 
 /// A message that was set aside is tried again after this time, because servers get repaired.
 const SET_ASIDE_RETRY: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is to be fetched from a folder.
 #[derive(Debug)]
-pub struct Choice {
+pub struct FetchChoice {
     /// The messages, oldest first.
     pub wanted: Vec<Listed>,
     /// What is remembered of the folder, or of the listed messages alone where the listing is not complete.
-    pub known: Known,
+    pub known: KnownOrigin,
     /// Why nothing may be deleted in this pass.
     pub odd: Option<String>,
     /// How many wanted messages the `limit` leaves for the next run.
@@ -48,7 +48,7 @@ pub async fn choose(
     source: &mut Source,
     listing: &mut Listing,
     room: Option<u64>,
-) -> Result<Choice> {
+) -> Result<FetchChoice> {
     let mut chooser =
         Chooser { world, owned, account, source, notices: Vec::new(), odd: listing.odd.clone(), went_back: false };
     let remembered = |listing: &Listing| match listing.complete() {
@@ -64,7 +64,7 @@ pub async fn choose(
     let (recognised, compared) = match listing.complete() {
         Some(complete) => recogniser.recognise(chooser.source, complete, &known).await?,
         // There is nothing to compare it with.
-        None => (Recognised::Not, Compared::default()),
+        None => (Recognised::Not, FolderMatch::default()),
     };
     match recognised {
         Recognised::Not => {}
@@ -100,7 +100,7 @@ pub async fn choose(
     let wanted = wanted.into_iter().take(usize::try_from(room).unwrap_or(usize::MAX)).collect();
     let Chooser { notices, odd, .. } = chooser;
     // `known` is as it was read above; later changes are not in it.
-    Ok(Choice { wanted, known, odd, left: all - room, notices, withheld: compared.error(&listing.origin.folder) })
+    Ok(FetchChoice { wanted, known, odd, left: all - room, notices, withheld: compared.error(&listing.origin.folder) })
 }
 
 struct Chooser<'a> {
@@ -115,28 +115,28 @@ struct Chooser<'a> {
 }
 
 impl Chooser<'_> {
-    fn is_new(&self, known: &Known, id: &[u8]) -> bool {
+    fn is_new(&self, known: &KnownOrigin, id: &[u8]) -> bool {
         let now = self.world.now();
         match known.get(id) {
             None => true,
             Some(r) => match r.mark {
-                Mark::Here
-                | Mark::Copied
-                | Mark::Settled
-                | Mark::Redressed
-                | Mark::Doubtful
-                | Mark::Replaced
-                | Mark::NotLetGo => false,
-                Mark::Again | Mark::Stood => true,
+                KeyPurpose::Here
+                | KeyPurpose::Copied
+                | KeyPurpose::Settled
+                | KeyPurpose::Redressed
+                | KeyPurpose::Doubtful
+                | KeyPurpose::Replaced
+                | KeyPurpose::NotLetGo => false,
+                KeyPurpose::Again | KeyPurpose::Stood => true,
                 // The arrival date distinguishes a skipped message from a new one. POP3 has no arrival dates.
-                Mark::Skipped | Mark::TooOld
+                KeyPurpose::Skipped | KeyPurpose::TooOld
                     if self.account.protocol == Protocol::Imap && self.is_given_again(known, id) =>
                 {
                     true
                 }
-                Mark::SetAside => now.duration_since(r.at) > SET_ASIDE_RETRY,
-                Mark::Skipped => false,
-                Mark::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
+                KeyPurpose::SetAside => now.duration_since(r.at) > SET_ASIDE_RETRY,
+                KeyPurpose::Skipped => false,
+                KeyPurpose::TooOld => self.account.select.since.is_none_or(|since| r.at >= since.at(now)),
             },
         }
     }
@@ -146,7 +146,7 @@ impl Chooser<'_> {
     /// and gets an id of its own (`reliability.md` F6).
     ///
     /// Returns whether the store knows more now than `known` does.
-    async fn reused_ids(&mut self, known: &Known, listing: &mut Listing) -> Result<bool> {
+    async fn reused_ids(&mut self, known: &KnownOrigin, listing: &mut Listing) -> Result<bool> {
         let suspects: Vec<Vec<u8>> = listing.ids.iter().filter(|id| self.is_suspect(known, id)).cloned().collect();
         if suspects.is_empty() {
             return Ok(false);
@@ -159,18 +159,20 @@ impl Chooser<'_> {
             let key = known.key(&listed.id);
             match (before.mark, stands(self.world, &key, before, &listed)?) {
                 // In between, a placeholder was listed, or another message came and went.
-                (Mark::Replaced, Stands::Same) => marks.push((key, Remembered { mark: Mark::Here, ..*before })),
-                (Mark::Replaced, _) | (_, Stands::Another) => {
+                (KeyPurpose::Replaced, Stands::Same) => {
+                    marks.push((key, RememberedKey { mark: KeyPurpose::Here, ..*before }))
+                }
+                (KeyPurpose::Replaced, _) | (_, Stands::Another) => {
                     let before = listed.dress.and_then(|dress| again.get(&(listed.id.as_slice(), dress)));
                     let new_id = before.map_or_else(|| reused(&listed.id, head_hash), |id| id.to_vec());
                     renamed.insert(listed.id.clone(), new_id);
                 }
-                (Mark::Settled, Stands::Same | Stands::Redressed) => {
-                    marks.push((key, Remembered { mark: Mark::NotLetGo, at: self.world.now(), ..*before }));
+                (KeyPurpose::Settled, Stands::Same | Stands::Redressed) => {
+                    marks.push((key, RememberedKey { mark: KeyPurpose::NotLetGo, at: self.world.now(), ..*before }));
                 }
                 // Another size of the same message.
-                (Mark::Here, Stands::Redressed) if before.head_hash == Some(head_hash) => {
-                    marks.push((key, Remembered { announced: listed.size(), ..*before }));
+                (KeyPurpose::Here, Stands::Redressed) if before.head_hash == Some(head_hash) => {
+                    marks.push((key, RememberedKey { announced: listed.size(), ..*before }));
                 }
                 _ => {}
             }
@@ -179,7 +181,7 @@ impl Chooser<'_> {
         for new_id in renamed.values().filter(|id| self.world.store.rebuilt().is_some() && known.get(id).is_none()) {
             let key = known.key(new_id);
             if self.world.walk.is_published(self.world, &key)? {
-                marks.push((key, Remembered::unread(Mark::Here, 0, self.world.now())));
+                marks.push((key, RememberedKey::unread(KeyPurpose::Here, 0, self.world.now())));
             }
         }
         if !marks.is_empty() {
@@ -189,27 +191,27 @@ impl Chooser<'_> {
         Ok(!marks.is_empty())
     }
 
-    fn is_suspect(&self, known: &Known, id: &[u8]) -> bool {
+    fn is_suspect(&self, known: &KnownOrigin, id: &[u8]) -> bool {
         let Some(before) = known.get(id) else { return false };
         match before.mark {
-            Mark::Replaced => true,
-            Mark::Settled => Safeguard::SettledIsLookedAt.is_on(),
-            Mark::Here => {
+            KeyPurpose::Replaced => true,
+            KeyPurpose::Settled => Safeguard::SettledIsLookedAt.is_on(),
+            KeyPurpose::Here => {
                 let size = self.source.listed_size(id);
                 let has_other_size = before.head_hash.is_some() && size.is_some_and(|size| size != before.announced);
                 has_other_size || self.is_given_again(known, id)
             }
-            Mark::Copied | Mark::Redressed | Mark::NotLetGo => self.is_given_again(known, id),
+            KeyPurpose::Copied | KeyPurpose::Redressed | KeyPurpose::NotLetGo => self.is_given_again(known, id),
             _ => false,
         }
     }
 
     /// Whether the server may have assigned the number of a message to another one since.
-    fn is_given_again(&self, known: &Known, id: &[u8]) -> bool {
+    fn is_given_again(&self, known: &KnownOrigin, id: &[u8]) -> bool {
         self.went_back || known.was_missing(id)
     }
 
-    fn rename(&mut self, known: &Known, listing: &mut Listing, renamed: &HashMap<Vec<u8>, Vec<u8>>) {
+    fn rename(&mut self, known: &KnownOrigin, listing: &mut Listing, renamed: &HashMap<Vec<u8>, Vec<u8>>) {
         for (id, new_id) in renamed {
             if known.get(new_id).is_none() {
                 self.odd = Some("the server gave an old message's id to a new one".to_owned());
@@ -224,8 +226,8 @@ impl Chooser<'_> {
     }
 
     /// Returns the doubtful messages that the server now describes differently.
-    async fn changed(&mut self, known: &Known, listing: &Listing) -> Result<HashSet<Vec<u8>>> {
-        let is_doubted = |id: &&Vec<u8>| known.get(id).is_some_and(|r| r.mark == Mark::Doubtful);
+    async fn changed(&mut self, known: &KnownOrigin, listing: &Listing) -> Result<HashSet<Vec<u8>>> {
+        let is_doubted = |id: &&Vec<u8>| known.get(id).is_some_and(|r| r.mark == KeyPurpose::Doubtful);
         let doubted: Vec<Vec<u8>> = listing.ids.iter().filter(is_doubted).cloned().collect();
         if doubted.is_empty() {
             return Ok(HashSet::new());
@@ -240,7 +242,7 @@ impl Chooser<'_> {
                 changed.insert(listed.id);
             } else if before.head_hash.is_none() && listed.head_hash.is_some() {
                 // The header that came may differ from the one that the server describes now; remember the latter.
-                let seen = Remembered { head_hash: listed.head_hash, ..*before };
+                let seen = RememberedKey { head_hash: listed.head_hash, ..*before };
                 marks.push((known.key(&listed.id), seen));
             }
         }
@@ -264,7 +266,7 @@ impl Chooser<'_> {
             // Reading the date cost a TOP command; do not ask for it again.
             let too_old = |m: Listed| {
                 let at = m.arrived.unwrap_or(now);
-                let mark = Remembered::unread(Mark::TooOld, m.size(), at);
+                let mark = RememberedKey::unread(KeyPurpose::TooOld, m.size(), at);
                 (Key::new(origin, m.id), mark)
             };
             self.world.store.mark(self.owned, &old.into_iter().map(too_old).collect::<Vec<_>>())?;
@@ -275,14 +277,14 @@ impl Chooser<'_> {
 
 /// Whether the server assigns numbers again, as a server that was restored from a backup does: UIDNEXT is not above all
 /// known numbers. Known messages that are missing by now are checked when they are listed again.
-fn went_back(known: &Known, listing: &Listing) -> bool {
+fn went_back(known: &KnownOrigin, listing: &Listing) -> bool {
     let Some(next) = listing.uid_next else { return false };
     known.iter().any(|(id, _)| uid_in_id(id).is_some_and(|uid| uid >= next) && !known.was_missing(id))
 }
 
 /// Marks the numbers that the server is going to assign again as gone, even in a pass that may delete nothing: no later
 /// pass could find them.
-fn mark_free_numbers(world: &World, owned: &Owned, known: &Known, listing: &Listing) -> Result<()> {
+fn mark_free_numbers(world: &World, owned: &Owned, known: &KnownOrigin, listing: &Listing) -> Result<()> {
     let listed: HashSet<&[u8]> = listing.ids.iter().map(Vec::as_slice).collect();
     let is_free = |id: &[u8]| {
         let is_above = uid_in_id(id).is_some_and(|uid| listing.uid_next.is_some_and(|next| uid >= next));
@@ -302,13 +304,13 @@ pub(super) fn reused(id: &[u8], head_hash: [u8; 16]) -> Vec<u8> {
 
 /// The messages that were found under another message's id before, by that id and by the hash of the fields that no
 /// server changes. A message whose other fields changed meanwhile is the same message.
-fn reused_before(known: &Known) -> HashMap<(&[u8], [u8; 16]), &[u8]> {
+fn reused_before(known: &KnownOrigin) -> HashMap<(&[u8], [u8; 16]), &[u8]> {
     let split = |id| memchr::memmem::find(id, REUSED).map(|at| &id[..at]);
     known.iter().filter_map(|(id, r)| Some(((split(id)?, r.dress?), id))).collect()
 }
 
 /// The remembered ids that a complete listing lacks.
-pub fn missing(known: &Known, complete: Complete<'_>) -> Vec<Vec<u8>> {
+pub fn missing(known: &KnownOrigin, complete: Complete<'_>) -> Vec<Vec<u8>> {
     let listed: HashSet<&[u8]> = complete.listing().ids.iter().map(Vec::as_slice).collect();
     known.iter().map(|(id, _)| id).filter(|id| !listed.contains(id)).map(<[u8]>::to_vec).collect()
 }

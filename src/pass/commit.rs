@@ -18,8 +18,10 @@ use crate::decision::Decision;
 use crate::deliver::{Plan, files_of, publish};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, OUTBOX, Origin, REFILTERED};
-use crate::source::{Item, Listed};
-use crate::state::{Attempt, Entry, EntryId, Lock, Mark, Owned, Published, Recording, Remembered, Staged, Trouble};
+use crate::source::{FetchOutcome, Listed};
+use crate::state::{
+    Attempt, Entry, EntryId, KeyPurpose, Lock, Owned, Published, Recording, RememberedKey, Staged, Trouble,
+};
 
 /// A message is set aside after this many failed attempts.
 pub(super) const MAX_FETCH_ATTEMPTS: u32 = 5;
@@ -30,10 +32,10 @@ const MAX_DECISIONS: u32 = 5;
 const READS_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A message that is not tried again for now: the notice for the user, and the mark that is remembered with it.
-pub(super) struct GivenUp {
+pub(super) struct GivenUpMessage {
     pub(super) notice: Notice,
     pub(super) key: Key,
-    pub(super) mark: Remembered,
+    pub(super) mark: RememberedKey,
 }
 
 /// Makes batches durable, one after the other.
@@ -139,15 +141,17 @@ impl Committer {
     }
 
     /// Makes everything in the batch safe, except for what is deferred. Whatever is in the result may be settled.
-    pub fn commit(&mut self, items: Vec<Item>) -> Result<Published> {
+    pub fn commit(&mut self, items: Vec<FetchOutcome>) -> Result<Published> {
         let mut arrived = Vec::with_capacity(items.len());
         let mut given_up = Vec::new();
         for item in items {
             match item {
-                Item::Fetched(fetched) => arrived.push(Arrived::new(&self.world, fetched)),
-                Item::Failed(key, error) => given_up.extend(self.count_failure(key, &error)?),
-                Item::Doubtful { envelope, bytes, error } => given_up.extend(self.doubtful(envelope, bytes, &error)?),
-                Item::Vanished(key) => tracing::debug!("{key} vanished before it was fetched"),
+                FetchOutcome::Fetched(fetched) => arrived.push(Arrived::new(&self.world, fetched)),
+                FetchOutcome::Failed(key, error) => given_up.extend(self.count_failure(key, &error)?),
+                FetchOutcome::Doubtful { envelope, bytes, error } => {
+                    given_up.extend(self.doubtful(envelope, bytes, &error)?)
+                }
+                FetchOutcome::Vanished(key) => tracing::debug!("{key} vanished before it was fetched"),
             }
         }
         self.give_up(given_up)?;
@@ -155,7 +159,7 @@ impl Committer {
     }
 
     /// Files the notices before it records the marks: after a crash in between, the program would not say it again.
-    fn give_up(&mut self, given_up: Vec<GivenUp>) -> Result<()> {
+    fn give_up(&mut self, given_up: Vec<GivenUpMessage>) -> Result<()> {
         if given_up.is_empty() {
             return Ok(());
         }
@@ -319,14 +323,14 @@ impl Committer {
 
     /// Counts a message that the server could not give. After [`MAX_FETCH_ATTEMPTS`] it is set aside and the user gets
     /// a notice.
-    fn count_failure(&mut self, key: Key, error: &Error) -> Result<Option<GivenUp>> {
+    fn count_failure(&mut self, key: Key, error: &Error) -> Result<Option<GivenUpMessage>> {
         let cause = clean::line(error.to_string().as_bytes());
         if self.count_attempt(&key, &cause)? < MAX_FETCH_ATTEMPTS {
             return Ok(None);
         }
-        let mark = Remembered::unread(Mark::SetAside, 0, self.world.now());
+        let mark = RememberedKey::unread(KeyPurpose::SetAside, 0, self.world.now());
         let notice = self.set_aside(&key, &cause);
-        Ok(Some(GivenUp { key, mark, notice }))
+        Ok(Some(GivenUpMessage { key, mark, notice }))
     }
 
     pub(super) fn count_attempt(&mut self, key: &Key, cause: &str) -> Result<u32> {

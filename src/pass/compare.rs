@@ -18,17 +18,17 @@ use crate::error::{Error, Kind, Result};
 use crate::message::{DeliveryName, Key, Origin};
 use crate::safeguard::Safeguard;
 use crate::source::{Details, Listed, Listing, Source};
-use crate::state::{Known, Mark, Owned, Remembered};
+use crate::state::{KeyPurpose, KnownOrigin, Owned, RememberedKey};
 
 /// What is compared: size, header hash, and the arrival date if the message was never read.
 type Print = (u64, Option<[u8; 16]>, Option<Timestamp>);
 
 /// A message that is remembered under an old number.
-type Old = (Key, Remembered);
+type Old = (Key, RememberedKey);
 
 /// The result of a comparison.
 #[derive(Debug, Default)]
-pub(super) struct Compared {
+pub(super) struct FolderMatch {
     /// How many messages are here already.
     pub(super) found: usize,
     /// The messages that may be here, but that the server does not describe well enough to tell.
@@ -37,7 +37,7 @@ pub(super) struct Compared {
     pub(super) is_partial: bool,
 }
 
-impl Compared {
+impl FolderMatch {
     /// The error that tells the user about messages that are not fetched for now.
     pub(super) fn error(&self, folder: &str) -> Option<Error> {
         let count = self.withheld.len();
@@ -52,19 +52,19 @@ impl Compared {
 }
 
 /// A folder whose numbers changed.
-pub(super) struct Comparison<'a> {
+pub(super) struct RenumberedFolder<'a> {
     pub(super) world: &'a World,
     pub(super) owned: &'a Owned,
     pub(super) listing: &'a Listing,
-    pub(super) known: &'a Known,
+    pub(super) known: &'a KnownOrigin,
     /// Generations of the folder that still hold old numbers.
     pub(super) earlier: &'a [Arc<Origin>],
     /// Whether this generation itself holds old numbers too.
     pub(super) is_own_old: bool,
 }
 
-impl Comparison<'_> {
-    pub(super) async fn compare(&self, source: &mut Source) -> Result<Compared> {
+impl RenumberedFolder<'_> {
+    pub(super) async fn compare(&self, source: &mut Source) -> Result<FolderMatch> {
         let old = self.old()?;
         let asked: Vec<Vec<u8>> = self.listing.ids.iter().filter(|id| self.is_asked_about(id)).cloned().collect();
         let described = source.describe(&asked, Details { date: true, head: true }).await?;
@@ -75,7 +75,7 @@ impl Comparison<'_> {
         };
         let may_come = self.listing.is_short || !withheld.is_empty();
         let is_partial = !left.is_empty() && may_come && Safeguard::ComparedInFull.is_on();
-        let compared = Compared { found: same.len(), withheld, is_partial };
+        let compared = FolderMatch { found: same.len(), withheld, is_partial };
         // None of the old messages is on the server any more: somebody emptied the mailbox, and this is new mail.
         if same.is_empty() && self.earlier.is_empty() && !is_partial {
             return Ok(compared);
@@ -95,7 +95,7 @@ impl Comparison<'_> {
             old.extend(self.known.iter().map(|(id, remembered)| (self.known.key(id), *remembered)));
         }
         for (key, remembered) in &mut old {
-            if remembered.mark == Mark::Here && remembered.head_hash.is_none() {
+            if remembered.mark == KeyPurpose::Here && remembered.head_hash.is_none() {
                 self.look_at_file(key, remembered)?;
             }
         }
@@ -103,7 +103,7 @@ impl Comparison<'_> {
     }
 
     /// Reads the header from the file of a message that was recognised by its file name alone.
-    fn look_at_file(&self, key: &Key, remembered: &mut Remembered) -> Result<()> {
+    fn look_at_file(&self, key: &Key, remembered: &mut RememberedKey) -> Result<()> {
         let Some(path) = self.world.walk.file_of(self.world, &DeliveryName::of(key))? else { return Ok(()) };
         let read = self.world.read(&path);
         let message = read.map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
@@ -112,13 +112,13 @@ impl Comparison<'_> {
     }
 
     fn is_asked_about(&self, id: &[u8]) -> bool {
-        self.is_own_old || self.known.get(id).is_none_or(|known| known.mark == Mark::SetAside)
+        self.is_own_old || self.known.get(id).is_none_or(|known| known.mark == KeyPurpose::SetAside)
     }
 
     fn remember(&self, same: Vec<(Vec<u8>, Old)>, left: Vec<Old>, is_partial: bool) -> Result<()> {
         let origin = &self.listing.origin;
         let mut forgotten: Vec<Key> = same.iter().map(|(_, (key, _))| key.clone()).collect();
-        let mut marks: Vec<(Key, Remembered)> =
+        let mut marks: Vec<(Key, RememberedKey)> =
             same.into_iter().map(|(id, (_, remembered))| (Key::new(origin, id), remembered)).collect();
         let kept = Arc::new(Origin { generation: before(origin.generation), ..(**origin).clone() });
         let mut kept_ids = Vec::new();
@@ -170,7 +170,9 @@ fn pair(old: Vec<Old>, listed: Vec<Listed>) -> Pairs {
         let by_file = (0, listed.head_hash, None);
         let by_arrival = (listed.size(), None, listed.arrived);
         match [by_head, by_file, by_arrival].iter().find_map(|fingerprint| by_fingerprint.get_mut(fingerprint)?.pop()) {
-            Some((key, old)) => same.push((listed.id.clone(), (key, Remembered { announced: listed.size(), ..old }))),
+            Some((key, old)) => {
+                same.push((listed.id.clone(), (key, RememberedKey { announced: listed.size(), ..old })))
+            }
             None => unmatched.push(listed),
         }
     }
@@ -187,7 +189,7 @@ fn pair(old: Vec<Old>, listed: Vec<Listed>) -> Pairs {
         match listed.dress.and_then(|dress| by_dress.get_mut(&dress)?.pop()) {
             Some((key, old)) => {
                 let (announced, head_hash) = (listed.size(), listed.head_hash);
-                let redressed = Remembered { mark: in_another_dress(old.mark), announced, head_hash, ..old };
+                let redressed = RememberedKey { mark: in_another_dress(old.mark), announced, head_hash, ..old };
                 same.push((listed.id, (key, redressed)));
             }
             None => rest.push(listed),
@@ -206,9 +208,9 @@ fn uncompared(asked: &[Vec<u8>], same: &[(Vec<u8>, Old)], rest: &[Listed]) -> Ve
 }
 
 /// Mail whose header or size differs from what was fetched is never deleted on the server.
-fn in_another_dress(mark: Mark) -> Mark {
+fn in_another_dress(mark: KeyPurpose) -> KeyPurpose {
     match mark {
-        Mark::Here | Mark::Copied => Mark::Redressed,
+        KeyPurpose::Here | KeyPurpose::Copied => KeyPurpose::Redressed,
         other => other,
     }
 }

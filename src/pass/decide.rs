@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use super::commit::Committer;
 use super::facts::WorldFacts;
 use super::plan::{Decided, writes};
-use super::stood::Came;
+use super::stood::FirstRunMessage;
 use super::untold::untold;
 use super::{Cause, Notice, World};
 use crate::clean;
@@ -101,7 +101,7 @@ impl Committer {
         }
         self.world.store.deciding(&self.owned, Some(&envelope.key))?;
         let (key, arrived) = (&envelope.key, envelope.arrived);
-        let came = self.first_run.map(|first_run| Came { key, arrived, first_run });
+        let came = self.first_run.map(|first_run| FirstRunMessage { key, arrived, first_run });
         let first_look = self.first_look;
         let facts = WorldFacts { earlier, first_look, came, programs: true, ..WorldFacts::new(&self.world) };
         // A rule cannot panic itself, but a library below it might.

@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
-use super::commit::{Committer, GivenUp, MAX_FETCH_ATTEMPTS};
+use super::commit::{Committer, GivenUpMessage, MAX_FETCH_ATTEMPTS};
 use super::plan::Decided;
 use super::{Cause, Notice};
 use crate::clean;
 use crate::decision::Decision;
 use crate::error::{Error, Result};
 use crate::message::{Bytes, Envelope, Key};
-use crate::state::{Mark, Remembered};
+use crate::state::{KeyPurpose, RememberedKey};
 
 impl Committer {
     /// Counts a failed attempt like any other. After [`MAX_FETCH_ATTEMPTS`] the user gets what came, and the server
     /// keeps its copy for good.
-    pub(super) fn doubtful(&mut self, envelope: Envelope, bytes: Bytes, error: &Error) -> Result<Option<GivenUp>> {
+    pub(super) fn doubtful(
+        &mut self,
+        envelope: Envelope,
+        bytes: Bytes,
+        error: &Error,
+    ) -> Result<Option<GivenUpMessage>> {
         let cause = clean::line(error.to_string().as_bytes());
         if self.count_attempt(&envelope.key, &cause)? < MAX_FETCH_ATTEMPTS {
             self.drop_spooled(&bytes)?;
@@ -31,9 +36,9 @@ impl Committer {
             // The run that filed it died before it could remember the mark.
             self.drop_spooled(&bytes)?;
         }
-        let mark = Remembered::unread(Mark::Doubtful, announced, self.world.now());
+        let mark = RememberedKey::unread(KeyPurpose::Doubtful, announced, self.world.now());
         let notice = self.not_whole(&key, &cause);
-        Ok(Some(GivenUp { key, mark, notice }))
+        Ok(Some(GivenUpMessage { key, mark, notice }))
     }
 
     fn not_whole(&self, key: &Key, why: &str) -> Notice {

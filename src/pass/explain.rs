@@ -6,7 +6,7 @@ use jiff::Zoned;
 
 use super::World;
 use super::facts::WorldFacts;
-use super::stood::{self, Came};
+use super::stood::{self, FirstRunMessage};
 use crate::decision::{Decision, Deferral};
 use crate::filter::{Engine, Refusal, Trace};
 use crate::message::{Envelope, Message};
@@ -38,7 +38,7 @@ pub fn explain(
     let (key, arrived) = (&envelope.key, envelope.arrived);
     // The rules are explained even if the state cannot be read now.
     let first_run = stood::first_run_of(&*world.store, &key.origin.account).unwrap_or_default();
-    let came = first_run.map(|first_run| Came { key, arrived, first_run });
+    let came = first_run.map(|first_run| FirstRunMessage { key, arrived, first_run });
     let facts = WorldFacts { came, programs: run_programs, at, ..WorldFacts::new(world) };
     let (decision, trace) = engine.explain(message, envelope, &facts);
     let vacation = engine.would_answer(message, envelope, &facts, true);

@@ -8,15 +8,15 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::World;
-use super::stood::{Came, is_believed};
+use super::stood::{FirstRunMessage, is_believed};
 use crate::config::address_books;
-use crate::config::entries::Entry;
-use crate::config::lists::{From, MAX_FILE, Origin};
+use crate::config::entries::ListedEntry;
+use crate::config::lists::{EntriesOrigin, ListSource, MAX_FILE};
 use crate::config::template::FolderName;
 use crate::decision::{Contents, Counted, Fact, Write};
-use crate::filter::{Answer, Ask, Facts, Known, Unanswered};
+use crate::filter::{Ask, FactAnswer, Facts, KnownList, Unanswered};
 use crate::message::Message;
-use crate::program::{Output, Program};
+use crate::program::{OutputUse, Program};
 use crate::turn::{NoTurn, Turn};
 
 /// How long a program that prints a list may take.
@@ -32,7 +32,7 @@ pub(super) struct WorldFacts<'a> {
     /// When the folder was first listed.
     pub(super) first_look: Option<Timestamp>,
     /// The message, if it comes from an account.
-    pub(super) came: Option<Came<'a>>,
+    pub(super) came: Option<FirstRunMessage<'a>>,
     /// Whether programs are started.
     pub(super) programs: bool,
     /// Another time than the present.
@@ -52,28 +52,28 @@ impl<'a> WorldFacts<'a> {
 impl WorldFacts<'_> {
     /// The list that a program prints. The program is run again when the list is too old. If it then fails, the
     /// previous list is used.
-    fn of_command(&self, run: &[String], every: Duration, origin: &Origin) -> Known {
+    fn of_command(&self, run: &[String], every: Duration, origin: &EntriesOrigin) -> KnownList {
         let known = self.world.lists.told(run);
         if let Some((at, entries)) = &known
             && (at.elapsed() < every || !self.programs)
         {
-            return Known::Entries(Arc::clone(entries));
+            return KnownList::Entries(Arc::clone(entries));
         }
         let question =
             Ask { run, input: None, timeout: LIST_TIMEOUT, most: MAX_LIST_BYTES, lock: None, environment: &[] };
         let cause = match self.ask(&question) {
-            Answer::NotAsked => return Known::NotAsked,
-            Answer::Ended { code: 0, out } => {
+            FactAnswer::NotAsked => return KnownList::NotAsked,
+            FactAnswer::Ended { code: 0, out } => {
                 match address_books::read(&String::from_utf8_lossy(&out), &origin.format) {
-                    Ok(entries) => return Known::Entries(self.world.lists.keep(run, entries)),
+                    Ok(entries) => return KnownList::Entries(self.world.lists.keep(run, entries)),
                     Err(cause) => cause.to_string(),
                 }
             }
-            Answer::Ended { code, .. } => format!("{} ended with {code}", run.join(" ")),
-            Answer::Failed(cause) => format!("{}: {cause}", run.join(" ")),
+            FactAnswer::Ended { code, .. } => format!("{} ended with {code}", run.join(" ")),
+            FactAnswer::Failed(cause) => format!("{}: {cause}", run.join(" ")),
         };
         tracing::warn!("reading a list: {cause}");
-        known.map_or(Known::Failed(cause), |(_, entries)| Known::Entries(entries))
+        known.map_or(KnownList::Failed(cause), |(_, entries)| KnownList::Entries(entries))
     }
 }
 
@@ -114,14 +114,14 @@ impl Facts for WorldFacts<'_> {
         folders.contents(&**disk, folder).map_err(|e| Unanswered(e.to_string()))
     }
 
-    fn list(&self, origin: &Origin) -> Known {
+    fn list(&self, origin: &EntriesOrigin) -> KnownList {
         match &origin.from {
-            From::File(path) => self
+            ListSource::File(path) => self
                 .world
                 .lists
                 .entries(path, &origin.format)
-                .map_or_else(|cause| Known::Failed(cause.to_string()), Known::Entries),
-            From::Command(run, every) => self.of_command(run, *every, origin),
+                .map_or_else(|cause| KnownList::Failed(cause.to_string()), KnownList::Entries),
+            ListSource::Command(run, every) => self.of_command(run, *every, origin),
         }
     }
 
@@ -136,39 +136,39 @@ impl Facts for WorldFacts<'_> {
         }
     }
 
-    fn list_entries(&self, list: &str) -> Result<Vec<Entry>, Unanswered> {
+    fn list_entries(&self, list: &str) -> Result<Vec<ListedEntry>, Unanswered> {
         self.world.store.list_entries(list, self.world.now()).map_err(|e| Unanswered(e.to_string()))
     }
 
-    fn ask(&self, question: &Ask<'_>) -> Answer {
+    fn ask(&self, question: &Ask<'_>) -> FactAnswer {
         if !self.programs {
-            return Answer::NotAsked;
+            return FactAnswer::NotAsked;
         }
         let Ask { run, input, timeout, most, lock, environment } = *question;
         let _lock = match lock.map(|name| Turn::take(&self.world.locks(), name, timeout)).transpose() {
             Ok(lock) => lock,
             Err(cause) => {
                 self.is_broken_off.fetch_or(matches!(cause, NoTurn::Stopped(_)), Ordering::SeqCst);
-                return Answer::Failed(cause.to_string());
+                return FactAnswer::Failed(cause.to_string());
             }
         };
         let program =
-            Program { run, timeout, output: Output::Read(most), environment, allow_root: self.world.allow_root };
+            Program { run, timeout, output: OutputUse::Read(most), environment, allow_root: self.world.allow_root };
         let ended = match input.map(Message::reader) {
             None => program.run(None),
             Some(Ok(mut input)) => program.run(Some(&mut *input)),
-            Some(Err(e)) => return Answer::Failed(format!("the message could not be read: {e}")),
+            Some(Err(e)) => return FactAnswer::Failed(format!("the message could not be read: {e}")),
         };
         match ended {
             Ok(ended) => {
                 if !ended.complaint.is_empty() {
                     tracing::info!("{}: {}", run.first().map_or("", String::as_str), ended.complaint);
                 }
-                Answer::Ended { code: ended.code, out: ended.out }
+                FactAnswer::Ended { code: ended.code, out: ended.out }
             }
             Err(failure) => {
                 self.is_broken_off.fetch_or(failure.is_by_stop(), Ordering::SeqCst);
-                Answer::Failed(failure.to_string())
+                FactAnswer::Failed(failure.to_string())
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::config::{Account, First, Protocol};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 use crate::source::{Details, Listed, Source};
-use crate::state::{Known, Mark, Owned, Registered, Remembered};
+use crate::state::{KeyPurpose, KnownOrigin, Owned, Registered, RememberedKey};
 
 /// Leaves out mail that is older than the account's `first` allows.
 pub(super) struct FirstRun<'a> {
@@ -25,7 +25,7 @@ pub(super) struct FirstRun<'a> {
 }
 
 /// What has to be checked before a message is wanted.
-enum Asked {
+enum FirstCheck {
     /// Nothing: the message is wanted.
     Nothing,
     /// Nothing: the message was there at the first run.
@@ -40,14 +40,14 @@ impl FirstRun<'_> {
         &self,
         source: &mut Source,
         origin: &Arc<Origin>,
-        known: &Known,
+        known: &KnownOrigin,
         new: Vec<Vec<u8>>,
     ) -> Result<Vec<Vec<u8>>> {
         let wanted = match self.check(known) {
-            Asked::Nothing => new,
+            FirstCheck::Nothing => new,
             _ if new.is_empty() => new,
-            Asked::WasThere => self.was_there(source, origin, new).await?,
-            Asked::Arrived(since) => self.arrived(source, origin, since, new).await?,
+            FirstCheck::WasThere => self.was_there(source, origin, new).await?,
+            FirstCheck::Arrived(since) => self.arrived(source, origin, since, new).await?,
         };
         if known.is_first_time() {
             // From now on the folder is known, even if it is empty: whatever arrives later is new.
@@ -56,18 +56,20 @@ impl FirstRun<'_> {
         Ok(wanted)
     }
 
-    fn check(&self, known: &Known) -> Asked {
+    fn check(&self, known: &KnownOrigin) -> FirstCheck {
         let first_run = self.registered.first_run;
         let is_first_run = self.registered.is_new && known.is_first_time();
         // POP3 has no arrival dates. Later mail is new by its id, unless the state was rebuilt and knows no ids.
         let is_unknown = known.is_empty() && self.world.store.rebuilt().is_some();
         let has_dates = self.account.protocol == Protocol::Imap || known.is_first_time() || is_unknown;
         match self.account.first {
-            First::All => Asked::Nothing,
-            First::New if is_first_run => Asked::WasThere,
-            First::New if has_dates => Asked::Arrived(first_run.saturating_sub(CLOCKS_DIFFER).unwrap_or(first_run)),
-            First::Since(when) if has_dates => Asked::Arrived(when.at(first_run)),
-            First::New | First::Since(_) => Asked::Nothing,
+            First::All => FirstCheck::Nothing,
+            First::New if is_first_run => FirstCheck::WasThere,
+            First::New if has_dates => {
+                FirstCheck::Arrived(first_run.saturating_sub(CLOCKS_DIFFER).unwrap_or(first_run))
+            }
+            First::Since(when) if has_dates => FirstCheck::Arrived(when.at(first_run)),
+            First::New | First::Since(_) => FirstCheck::Nothing,
         }
     }
 
@@ -94,10 +96,10 @@ impl FirstRun<'_> {
         old: impl Iterator<Item = (Timestamp, Listed)>,
     ) -> Result<HashSet<Vec<u8>>> {
         let skipped = old.map(|(at, listed)| {
-            let mark = Remembered::unread(Mark::Skipped, listed.size(), at);
+            let mark = RememberedKey::unread(KeyPurpose::Skipped, listed.size(), at);
             (Key::new(origin, listed.id), mark)
         });
-        let skipped: Vec<(Key, Remembered)> = skipped.collect();
+        let skipped: Vec<(Key, RememberedKey)> = skipped.collect();
         if !skipped.is_empty() {
             self.world.store.mark(self.owned, &skipped)?;
         }

@@ -12,7 +12,7 @@ use super::World;
 use crate::error::{Error, Result};
 use crate::message::{DeliveryName, Key};
 use crate::source::{Listed, is_about_size};
-use crate::state::Remembered;
+use crate::state::RememberedKey;
 
 /// What was found under an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(super) enum Stands {
 }
 
 /// Compares what is remembered of a key with what the server describes.
-pub(super) fn stands(world: &World, key: &Key, known: &Remembered, listed: &Listed) -> Result<Stands> {
+pub(super) fn stands(world: &World, key: &Key, known: &RememberedKey, listed: &Listed) -> Result<Stands> {
     let (Some(head), Some(dress)) = (listed.head_hash, listed.dress) else { return Ok(Stands::Unknown) };
     let Some(known_head) = known.head_hash else { return by_file(world, key, listed, head, dress) };
     let is_size_equal = known.announced == 0 || listed.size() == 0 || known.announced == listed.size();

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::World;
-use crate::deliver::{Orphan, Published, find_originals, find_published, find_staged};
+use crate::deliver::{Orphan, PublishedNames, find_originals, find_published, find_staged};
 use crate::error::{Error, Result};
 use crate::message::{DeliveryName, INCOMING, Key, space_tag};
 use crate::state::{Owned, sync_dirs};
@@ -18,7 +18,7 @@ const WALK_VALID_FOR: Duration = Duration::from_secs(60);
 /// The last walks over the staged files, over the published files, and over the published files that rules did not
 /// edit, for all accounts of the process.
 #[derive(Clone, Debug, Default)]
-pub struct Walk(Arc<Mutex<Option<Walked>>>, Last<Published>, Last<HashMap<DeliveryName, PathBuf>>);
+pub struct LastWalks(Arc<Mutex<Option<Walked>>>, Last<PublishedNames>, Last<HashMap<DeliveryName, PathBuf>>);
 
 type Last<T> = Arc<Mutex<Option<(Instant, T)>>>;
 
@@ -30,7 +30,7 @@ struct Walked {
     seen_by: BTreeSet<String>,
 }
 
-impl Walk {
+impl LastWalks {
     fn staged(&self, world: &World, space: &str) -> Result<Arc<Vec<Orphan>>> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(walked) = last.as_mut().filter(|walked| walked.at.elapsed() < WALK_VALID_FOR)
@@ -49,7 +49,7 @@ impl Walk {
     }
 }
 
-impl Walk {
+impl LastWalks {
     /// The file names of an account's mail below the mail root. Whatever was published since the last walk has rows in
     /// the journal, so one walk serves all accounts.
     pub(super) fn published(&self, world: &World, space: &str) -> Result<Arc<HashSet<DeliveryName>>> {

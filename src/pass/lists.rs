@@ -12,18 +12,18 @@ use crate::config::entries::Entries;
 use crate::config::lists;
 
 /// What shows that a file has changed: times and size of the content, and the file's identity.
-type Stamp = (i64, i64, u64, u64, u64);
+type ContentStamp = (i64, i64, u64, u64, u64);
 
 /// The entries read from a file.
-type InFile = (Stamp, Arc<Entries>);
+type InFile = (ContentStamp, Arc<Entries>);
 /// The entries that a program printed, and when.
-type Told = (Instant, Arc<Entries>);
+type CommandOutput = (Instant, Arc<Entries>);
 
 /// The lists that were asked for, from files and from programs.
 #[derive(Debug, Default)]
 pub struct ListFiles {
     read: Mutex<HashMap<(PathBuf, Format), InFile>>,
-    told: Mutex<HashMap<Vec<String>, Told>>,
+    told: Mutex<HashMap<Vec<String>, CommandOutput>>,
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -38,7 +38,7 @@ impl ListFiles {
     }
 
     /// What a program printed last, and when.
-    pub fn told(&self, run: &[String]) -> Option<Told> {
+    pub fn told(&self, run: &[String]) -> Option<CommandOutput> {
         locked(&self.told).get(run).cloned()
     }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::coming::Coming;
 use super::moving::Mover;
-use super::refilter::{Looked, Refilter, Shown};
+use super::refilter::{Refilter, RefilterLine, RefilterSummary};
 use super::{World, report, when};
 use crate::config::Maintenance;
 use crate::config::template::FolderName;
@@ -80,7 +80,12 @@ pub fn maintain_due(world: &World, upkeeps: &[Upkeep], stop: &dyn Fn() -> bool, 
 }
 
 /// Runs an item now. `shown` gets what is said about each message. Without `act` nothing moves.
-pub fn maintain(world: &World, upkeep: &Upkeep, act: bool, shown: &mut dyn FnMut(&Shown<'_>)) -> Result<Maintained> {
+pub fn maintain(
+    world: &World,
+    upkeep: &Upkeep,
+    act: bool,
+    shown: &mut dyn FnMut(&RefilterLine<'_>),
+) -> Result<Maintained> {
     let _lock = act.then(|| Lock::try_take(&world.locks(), MAINTENANCE)).transpose()?;
     Ok(run(world, upkeep, act, &|| false, shown))
 }
@@ -90,7 +95,7 @@ fn run(
     upkeep: &Upkeep,
     act: bool,
     stop: &dyn Fn() -> bool,
-    shown: &mut dyn FnMut(&Shown<'_>),
+    shown: &mut dyn FnMut(&RefilterLine<'_>),
 ) -> Maintained {
     let item = &*upkeep.item;
     let began = world.now();
@@ -109,7 +114,7 @@ fn run(
         if stop() {
             return maintained;
         }
-        let mut show = |one: Shown<'_>| {
+        let mut show = |one: RefilterLine<'_>| {
             shown(&one);
             remarks.add(one);
         };
@@ -135,7 +140,7 @@ fn run(
 }
 
 /// What a folder held up is tried again by the next run, whatever `every` says.
-fn unfinished(looked: &Looked) -> Option<Error> {
+fn unfinished(looked: &RefilterSummary) -> Option<Error> {
     let text = match (looked.held, looked.left) {
         (0, 0) => return None,
         (held, 0) => format!("{held} stay because of a folder"),
@@ -150,8 +155,8 @@ fn one_folder(
     upkeep: &Upkeep,
     folder: &str,
     mover: &mut Option<Mover<'_>>,
-    shown: &mut dyn FnMut(Shown<'_>),
-) -> Result<Looked> {
+    shown: &mut dyn FnMut(RefilterLine<'_>),
+) -> Result<RefilterSummary> {
     let keep_newest = upkeep.item.keep_newest;
     let (engine, account, run_programs) = (&*upkeep.engine, REFILTERED, mover.is_some());
     let coming = Coming::default();
@@ -186,8 +191,8 @@ struct Remarks {
 }
 
 impl Remarks {
-    fn add(&mut self, one: Shown<'_>) {
-        let Shown::Remark(remark) = one else { return };
+    fn add(&mut self, one: RefilterLine<'_>) {
+        let RefilterLine::Remark(remark) = one else { return };
         self.count += 1;
         if self.first.len() <= REMARKS_SHOWN {
             self.first.push(remark);

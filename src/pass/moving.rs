@@ -26,12 +26,12 @@ const CHANGED: &str = "another process changed what the rules had read; run the 
 
 /// Identifies the file that was read: the decision is about this file and no other.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
+pub(super) struct FileIdentity {
     number: Option<(u64, u64)>,
     changed: Timestamp,
 }
 
-impl Identity {
+impl FileIdentity {
     /// The identity of the file at a path, or `None` if there is no file.
     pub(super) fn of(world: &World, path: &Path) -> Result<Option<Self>> {
         let failed = |e: std::io::Error| Error::disk(format!("reading {}", path.display()), e);
@@ -60,7 +60,7 @@ impl Identity {
 pub(super) struct Mover<'w> {
     world: &'w World,
     committer: Option<Committer>,
-    waiting: Vec<(Decided, Identity)>,
+    waiting: Vec<(Decided, FileIdentity)>,
     bytes: usize,
     /// The number of the run, once something moved.
     pub(super) run: Option<u64>,
@@ -126,7 +126,7 @@ impl<'w> Mover<'w> {
     }
 
     /// Adds one message, and moves all that wait when they are enough. Returns whether it moved them.
-    pub(super) fn push(&mut self, decided: Decided, identity: Identity) -> Result<bool> {
+    pub(super) fn push(&mut self, decided: Decided, identity: FileIdentity) -> Result<bool> {
         let bytes = decided.in_memory();
         let mut flushed = false;
         if self.bytes + bytes > BATCH_BYTES && !self.waiting.is_empty() {
@@ -197,9 +197,9 @@ impl<'w> Mover<'w> {
 
 /// Whether the files are still as they were when they were read: a mail reader may have moved, read or replaced them
 /// since.
-fn is_unchanged(world: &World, decided: &Decided, identity: Identity) -> Result<bool> {
+fn is_unchanged(world: &World, decided: &Decided, identity: FileIdentity) -> Result<bool> {
     for leaving in decided.leaves() {
-        match Identity::of(world, &leaving.path)? {
+        match FileIdentity::of(world, &leaving.path)? {
             Some(now) if identity.is_still(now) => {}
             _ => return Ok(false),
         }

@@ -195,20 +195,20 @@ impl Notice {
     /// The notice as a message. Its Auto-Submitted field (RFC 3834) keeps responders from answering it.
     pub fn message(&self, now: Timestamp, host: &str) -> Message {
         let mut mail = Vec::new();
-        let text = Mail { notice: self, now, host };
+        let text = NoticeMail { notice: self, now, host };
         // Writing to memory does not fail.
         std::io::Write::write_fmt(&mut mail, format_args!("{text}")).ok();
         Message::new(Bytes::Memory(mail))
     }
 }
 
-struct Mail<'a> {
+struct NoticeMail<'a> {
     notice: &'a Notice,
     now: Timestamp,
     host: &'a str,
 }
 
-impl fmt::Display for Mail<'_> {
+impl fmt::Display for NoticeMail<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { notice, now, host } = self;
         let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(TimeZone::system())).unwrap_or_default();

@@ -36,7 +36,7 @@ pub(super) fn to_keep(
 
 /// A message as it was before its rules.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(super) struct OriginalMessage {
     pub(super) message: Message,
     /// Whether this is the kept original, and not the file in a folder.
     pub(super) is_original: bool,
@@ -45,7 +45,12 @@ pub(super) struct Found {
 }
 
 /// The message of a journal entry before its rules: from its original, else from its files, else from the spool.
-pub(super) fn find(world: &World, entry: &JournalEntry, files: &[PathBuf], later: &[Later]) -> Result<Option<Found>> {
+pub(super) fn find(
+    world: &World,
+    entry: &JournalEntry,
+    files: &[PathBuf],
+    later: &[Later],
+) -> Result<Option<OriginalMessage>> {
     match &entry.before.original {
         Original::Whole(path) if is_there(world, path)? => return from_spool(world, path, true).map(Some),
         Original::Head(head) => {
@@ -64,7 +69,7 @@ pub(super) fn find(world: &World, entry: &JournalEntry, files: &[PathBuf], later
         let is_changed = as_it_came.is_none() && entry.row.outcome.contains(" edited");
         let remark =
             is_changed.then_some("it comes back as the rules had changed it: its original is not kept any more");
-        return Ok(Some(Found { message: read(world, path)?, is_original: false, remark }));
+        return Ok(Some(OriginalMessage { message: read(world, path)?, is_original: false, remark }));
     }
     match &entry.spooled {
         Some(path) if is_there(world, path)? => from_spool(world, path, false).map(Some),
@@ -86,7 +91,13 @@ fn is_as_it_came(entry: &JournalEntry, name: &str) -> bool {
 }
 
 /// The original header with the body, which nobody has changed since, or which was kept when it was changed.
-fn with_head(world: &World, head: &[u8], size: u64, files: &[PathBuf], later: &[Later]) -> Result<Option<Found>> {
+fn with_head(
+    world: &World,
+    head: &[u8],
+    size: u64,
+    files: &[PathBuf],
+    later: &[Later],
+) -> Result<Option<OriginalMessage>> {
     let mut source = files.first();
     if let Some(kept) = later.iter().find_map(|later| later.kept.as_ref())
         && is_there(world, kept)?
@@ -96,14 +107,14 @@ fn with_head(world: &World, head: &[u8], size: u64, files: &[PathBuf], later: &[
     let Some(source) = source else { return Ok(None) };
     let message = read(world, source)?.behind(head);
     let remark = (message.size() != size).then_some("its text was changed since, and only its header is as it came");
-    Ok(Some(Found { message, is_original: true, remark }))
+    Ok(Some(OriginalMessage { message, is_original: true, remark }))
 }
 
 /// Reads the message from the spool. The file stays there until it expires.
-fn from_spool(world: &World, path: &Path, is_original: bool) -> Result<Found> {
+fn from_spool(world: &World, path: &Path, is_original: bool) -> Result<OriginalMessage> {
     let message = read(world, path)?;
     let message = message.behind(message.before_body());
-    Ok(Found { message, is_original, remark: None })
+    Ok(OriginalMessage { message, is_original, remark: None })
 }
 
 fn read(world: &World, path: &Path) -> Result<Message> {

@@ -40,14 +40,14 @@ const MAX_CAUSE_CHARS: usize = 300;
 
 /// Why a pass over an account failed as a whole, as far as it affects the next try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum PassFailure {
     /// The server refuses the login, and only the user can help.
     Refused(String),
     /// The failure may pass; the server may have said in what time.
     Passing(String, Option<Duration>),
 }
 
-impl Failure {
+impl PassFailure {
     /// A failure that may pass.
     pub(super) fn passing(error: &Error) -> Self {
         Self::Passing(text_of(error), hinted(&error.to_string()))
@@ -155,12 +155,12 @@ pub fn begin_anew(world: &World, account: &Account) -> Result<()> {
 }
 
 /// What ended a pass. A failure in one folder, or on this machine, is no reason to leave the server alone.
-fn failure(report: &Report) -> Option<Failure> {
+fn failure(report: &Report) -> Option<PassFailure> {
     let error = ended_by(report)?;
     match error.kind() {
         Kind::Disk | Kind::State | Kind::Busy | Kind::Stopped => None,
-        Kind::Auth | Kind::Login if !error.is_transient() => Some(Failure::Refused(text_of(error))),
-        _ => Some(Failure::passing(error)),
+        Kind::Auth | Kind::Login if !error.is_transient() => Some(PassFailure::Refused(text_of(error))),
+        _ => Some(PassFailure::passing(error)),
     }
 }
 
@@ -193,13 +193,13 @@ pub(super) fn hinted(reply: &str) -> Option<Duration> {
 /// come back together.
 pub(super) fn after(
     before: Option<Pace>,
-    failure: Failure,
+    failure: PassFailure,
     now: Timestamp,
     poll: Duration,
     random: f64,
     credential: String,
 ) -> Pace {
-    let is_refused = matches!(failure, Failure::Refused(_));
+    let is_refused = matches!(failure, PassFailure::Refused(_));
     let before = before.filter(|pace| pace.since <= now);
     if let Some(refused) = before.as_ref().filter(|before| before.is_refused && !is_refused) {
         // A server that is down says nothing about the password.
@@ -212,7 +212,7 @@ pub(super) fn after(
     let told = before.as_ref().map_or(Timestamp::UNIX_EPOCH, |before| before.told);
     let failures = before.map_or(0, |pace| pace.failures).saturating_add(1);
     let (cause, wait) = match failure {
-        Failure::Refused(cause) => {
+        PassFailure::Refused(cause) => {
             let wait = match failures {
                 0..REFUSALS_TOLERATED => SignedDuration::ZERO,
                 _ if now.duration_since(since) >= DAY => REFUSED_RETRY_AFTER_A_DAY,
@@ -220,7 +220,7 @@ pub(super) fn after(
             };
             (cause, wait)
         }
-        Failure::Passing(cause, hint) => {
+        PassFailure::Passing(cause, hint) => {
             let wait = longest_wait(failures, poll).mul_f64(random).max(hint.unwrap_or_default());
             (cause, SignedDuration::try_from(wait).unwrap_or(REFUSED_RETRY))
         }
@@ -260,11 +260,11 @@ mod tests {
     }
 
     fn refused(before: Option<Pace>, hours: i64) -> Pace {
-        after(before, Failure::Refused("no".into()), at(hours), POLL, 1.0, "a".into())
+        after(before, PassFailure::Refused("no".into()), at(hours), POLL, 1.0, "a".into())
     }
 
     fn passing(before: Option<Pace>, hint: Option<Duration>) -> Pace {
-        after(before, Failure::Passing("down".into(), hint), at(0), POLL, 1.0, "a".into())
+        after(before, PassFailure::Passing("down".into(), hint), at(0), POLL, 1.0, "a".into())
     }
 
     fn wait(pace: &Pace, since: Timestamp) -> i64 {
@@ -333,12 +333,12 @@ mod tests {
     #[test]
     fn a_clock_that_was_hours_ahead_keeps_no_account_waiting_for_hours() {
         let first = passing(None, None);
-        let ahead = Failure::Passing("down".into(), None);
+        let ahead = PassFailure::Passing("down".into(), None);
         let second = after(Some(first.clone()), ahead, at(5), POLL, 1.0, "a".into());
         assert!(is_resting(&first, at(0), POLL) && is_resting(&second, at(5), POLL));
         assert!(!is_resting(&second, at(0), POLL));
         // A server may ask for a long wait, and a refusal makes one.
-        let hint = Failure::Passing("[OVERQUOTA] tomorrow".into(), Some(OVER_QUOTA_WAIT));
+        let hint = PassFailure::Passing("[OVERQUOTA] tomorrow".into(), Some(OVER_QUOTA_WAIT));
         assert!(is_resting(&after(None, hint, at(0), POLL, 1.0, "a".into()), at(0), POLL));
         let third = refused(Some(refused(Some(refused(None, 0)), 0)), 0);
         assert!(is_resting(&third, at(0), POLL));

@@ -14,7 +14,7 @@ use crate::decision::{Action, Decision, Filing, Place, Version, Write};
 use crate::deliver::{Letters, Plan};
 use crate::error::Result;
 use crate::message::{DeliveryName, Envelope, Flags, Message, NOTICES, RECOVERED, parse_addresses};
-use crate::state::{About, Before, Entry, Leaving, Mark, MboxTarget, Original, Owned, Target};
+use crate::state::{About, Before, Entry, KeyPurpose, Leaving, MboxTarget, Original, Owned, Target};
 
 /// Why a keyword has no letter.
 const NO_LETTER_LEFT: &str = "all 26 keywords of that folder are taken";
@@ -141,7 +141,7 @@ impl Planner<'_> {
         let name = DeliveryName::of(&envelope.key);
         let new_name = || format!("{}.{}.{}", envelope.arrived.as_second().max(0), name.as_str(), self.world.host);
         let Here { name: base, leaves } = base.unwrap_or_else(|| Here { name: new_name(), leaves: Vec::new() });
-        let mut files = Files::new(self, base, letters);
+        let mut files = PlannedFiles::new(self, base, letters);
         for action in &decision.actions {
             match action {
                 Action::File(filing) => files.file(filing, &envelope, &message),
@@ -149,7 +149,7 @@ impl Planner<'_> {
                 Action::Tell(telling) => files.words.push(clean::line(telling.to_string().as_bytes())),
             }
         }
-        let Files { targets, mboxes, words, dropped, .. } = files;
+        let PlannedFiles { targets, mboxes, words, dropped, .. } = files;
         remarks.extend(dropped.into_iter().map(|dropped| format!("{}: {dropped}", envelope.key)));
         // What is sent has its bytes in the spool: the message as it came, or an edited version.
         let spool = |version| self.world.spool(self.owned.stamp()).path(&name, version);
@@ -165,7 +165,7 @@ impl Planner<'_> {
         let notes = decision.notes.iter().map(|note| clean::line(note.as_bytes())).collect();
         let entry = Entry {
             announced: envelope.announced,
-            mark: Mark::Here,
+            mark: KeyPurpose::Here,
             head_hash: message.head_hash(),
             dress: message.dress_hash(),
             size: message.size(),
@@ -195,7 +195,7 @@ fn keep(envelope: &Envelope) -> Action {
 }
 
 /// The planned files of one message.
-struct Files<'a> {
+struct PlannedFiles<'a> {
     planner: Planner<'a>,
     /// The file name before the part that distinguishes several files of one message.
     base: String,
@@ -208,7 +208,7 @@ struct Files<'a> {
     dropped: Vec<String>,
 }
 
-impl<'a> Files<'a> {
+impl<'a> PlannedFiles<'a> {
     fn new(planner: Planner<'a>, base: String, letters: &'a AllLetters) -> Self {
         Self { planner, base, letters, targets: vec![], mboxes: vec![], words: vec![], dropped: vec![] }
     }

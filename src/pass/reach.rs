@@ -6,7 +6,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use super::World;
-use super::pace::{Failure, after, hinted, is_resting, random};
+use super::pace::{PassFailure, after, hinted, is_resting, random};
 use crate::config::{Account, Server};
 use crate::error::{Error, Kind, Result};
 use crate::state::Pace;
@@ -44,7 +44,7 @@ fn record(world: &World, host: &str, failed: Option<&Error>) -> Result<()> {
         Some(_) if resting(world, host)?.is_some() => return Ok(()),
         Some(error) => Some(after(
             before.clone(),
-            Failure::passing(error),
+            PassFailure::passing(error),
             world.now(),
             LONGEST_HOST_WAIT,
             random(),
@@ -119,7 +119,7 @@ mod tests {
         let (mut now, mut pace, mut tried) = (Timestamp::from_second(1_800_000_000).unwrap(), None, 0);
         let end = now + Duration::from_secs(7 * 24 * 3600);
         while now < end {
-            let failure = Failure::Passing("down".into(), None);
+            let failure = PassFailure::Passing("down".into(), None);
             let next = after(pace, failure, now, LONGEST_HOST_WAIT, random(), String::new());
             (now, pace, tried) = (next.until.max(now + Duration::from_secs(1)), Some(next), tried + 1);
         }

@@ -7,16 +7,16 @@ use crate::error::{Kind, Result};
 
 /// What the user has to accept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum RebuildDoubt {
     /// The mail root is not the one that the state knows, and why.
     Root(String),
 }
 
 /// What the state and the mail root disagree about.
-pub fn doubts(world: &World) -> Result<Vec<Doubt>> {
+pub fn doubts(world: &World) -> Result<Vec<RebuildDoubt>> {
     match mounted(world) {
         Ok(_) => Ok(Vec::new()),
-        Err(error) if error.kind() == Kind::Disk => Ok(vec![Doubt::Root(error.to_string())]),
+        Err(error) if error.kind() == Kind::Disk => Ok(vec![RebuildDoubt::Root(error.to_string())]),
         Err(error) => Err(error),
     }
 }

@@ -14,7 +14,7 @@ use crate::config::{Account, Protocol, Retention};
 use crate::error::Result;
 use crate::message::{Origin, uid_in_id};
 use crate::source::{Glance, Listing, Reach, Source, Stat, Stood};
-use crate::state::{FolderMark, Known, Mark, Owned};
+use crate::state::{FolderMark, KeyPurpose, KnownOrigin, Owned};
 
 /// A folder is listed at least this often.
 const RELIST_AFTER: SignedDuration = SignedDuration::from_hours(24);
@@ -125,17 +125,17 @@ fn stat_in(stands: &str) -> Option<Stat> {
 
 /// What a pass over a folder found, as far as it affects the next one.
 #[derive(Debug)]
-pub struct Looked<'a> {
+pub struct FolderLook<'a> {
     /// The listing.
     pub listing: &'a Listing,
     /// What was remembered of the listed messages when the pass began, or of the whole folder if the listing is
     /// complete.
-    pub known: &'a Known,
+    pub known: &'a KnownOrigin,
     /// Whether every wanted message was fetched, and every message to be settled was settled.
     pub is_done: bool,
 }
 
-impl Looked<'_> {
+impl FolderLook<'_> {
     /// Remembers how the folder is, if nothing is left to do in it.
     pub fn record(&self, world: &World, owned: &Owned, account: &Account, source: &Source) -> Result<()> {
         let folder = &self.listing.origin.folder;
@@ -190,16 +190,18 @@ impl Looked<'_> {
 }
 
 /// Whether a later pass has something to do with a message although its server says nothing new.
-fn waits(mark: Mark) -> bool {
+fn waits(mark: KeyPurpose) -> bool {
     match mark {
-        Mark::SetAside
-        | Mark::Doubtful
-        | Mark::Again
-        | Mark::Stood
-        | Mark::Replaced
-        | Mark::NotLetGo
-        | Mark::Copied => true,
-        Mark::Here | Mark::Skipped | Mark::Settled | Mark::TooOld | Mark::Redressed => false,
+        KeyPurpose::SetAside
+        | KeyPurpose::Doubtful
+        | KeyPurpose::Again
+        | KeyPurpose::Stood
+        | KeyPurpose::Replaced
+        | KeyPurpose::NotLetGo
+        | KeyPurpose::Copied => true,
+        KeyPurpose::Here | KeyPurpose::Skipped | KeyPurpose::Settled | KeyPurpose::TooOld | KeyPurpose::Redressed => {
+            false
+        }
     }
 }
 

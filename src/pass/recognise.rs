@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::choose::reused;
-use super::compare::{Compared, Comparison};
+use super::compare::{FolderMatch, RenumberedFolder};
 use super::identity::{Stands, stands};
 use super::{Cause, Notice, World};
 use crate::config::{Account, Protocol};
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::message::{DeliveryName, Key, Origin};
 use crate::safeguard::Safeguard;
 use crate::source::{Complete, Details, Listing, Source};
-use crate::state::{Known, Mark, Owned, Registered, Remembered};
+use crate::state::{KeyPurpose, KnownOrigin, Owned, Registered, RememberedKey};
 
 /// How long after a rebuild of the state a newly listed message is looked up by the name of its file.
 const NAMES_LOOKED_UP_FOR: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -43,8 +43,8 @@ impl Recogniser<'_> {
         &self,
         source: &mut Source,
         complete: Complete<'_>,
-        known: &Known,
-    ) -> Result<(Recognised, Compared)> {
+        known: &KnownOrigin,
+    ) -> Result<(Recognised, FolderMatch)> {
         let listing = complete.listing();
         let store = &self.world.store;
         let is_on = Safeguard::RecogniseRenumbered.is_on();
@@ -56,10 +56,10 @@ impl Recogniser<'_> {
         let is_own_old = is_moved || is_on && self.all_ids_changed(listing, known);
         let is_first_look = known.is_empty() || is_own_old;
         let comparison =
-            Comparison { world: self.world, owned: self.owned, listing, known, earlier: &earlier, is_own_old };
+            RenumberedFolder { world: self.world, owned: self.owned, listing, known, earlier: &earlier, is_own_old };
         let mut compared = match is_own_old || !earlier.is_empty() {
             true => comparison.compare(source).await?,
-            false => Compared::default(),
+            false => FolderMatch::default(),
         };
         let is_renumbered = compared.found > 0 || is_moved || known.is_empty() && !earlier.is_empty();
 
@@ -81,14 +81,16 @@ impl Recogniser<'_> {
     }
 
     /// A POP3 server that was moved gives every message another UIDL.
-    fn all_ids_changed(&self, listing: &Listing, known: &Known) -> bool {
+    fn all_ids_changed(&self, listing: &Listing, known: &KnownOrigin) -> bool {
         self.account.protocol == Protocol::Pop3
-            && known.iter().any(|(_, r)| matches!(r.mark, Mark::Here | Mark::Copied | Mark::Redressed | Mark::Doubtful))
+            && known.iter().any(|(_, r)| {
+                matches!(r.mark, KeyPurpose::Here | KeyPurpose::Copied | KeyPurpose::Redressed | KeyPurpose::Doubtful)
+            })
             && !listing.ids.is_empty()
             && !listing.ids.iter().any(|id| known.get(id).is_some())
     }
 
-    fn notice(&self, listing: &Listing, compared: &Compared) -> Notice {
+    fn notice(&self, listing: &Listing, compared: &FolderMatch) -> Notice {
         let later = match compared.is_partial {
             true => " The server did not list everything; what it lists later is compared then.",
             false => "",
@@ -108,8 +110,8 @@ impl Recogniser<'_> {
         &self,
         source: &mut Source,
         listing: &Listing,
-        known: &Known,
-        compared: &mut Compared,
+        known: &KnownOrigin,
+        compared: &mut FolderMatch,
     ) -> Result<bool> {
         let now = self.world.now();
         let is_recent = |rebuilt: Timestamp| now.duration_since(rebuilt) <= NAMES_LOOKED_UP_FOR;
@@ -119,7 +121,8 @@ impl Recogniser<'_> {
         let named = self.named_here(listing, known)?;
         let mut marks = Vec::new();
         for listed in source.describe(&named, Details { date: false, head: true }).await? {
-            let (key, here) = (Key::new(&listing.origin, listed.id.clone()), Remembered::unread(Mark::Here, 0, now));
+            let (key, here) =
+                (Key::new(&listing.origin, listed.id.clone()), RememberedKey::unread(KeyPurpose::Here, 0, now));
             match stands(self.world, &key, &here, &listed)? {
                 Stands::Another => {}
                 Stands::Unknown if listed.head_hash.is_none() => compared.withheld.push(listed.id),
@@ -133,7 +136,7 @@ impl Recogniser<'_> {
     }
 
     /// The ids that seem new, and for which there is a file of that name.
-    fn named_here(&self, listing: &Listing, known: &Known) -> Result<Vec<Vec<u8>>> {
+    fn named_here(&self, listing: &Listing, known: &KnownOrigin) -> Result<Vec<Vec<u8>>> {
         let mut unknown = listing.ids.iter().filter(|id| known.get(id).is_none()).peekable();
         if unknown.peek().is_none() {
             return Ok(Vec::new());
@@ -153,10 +156,10 @@ impl Recogniser<'_> {
     }
 
     /// Files whose names are derived from keys that the database does not know are messages that are here.
-    fn by_file_name(&self, listing: &Listing, known: &Known) -> Result<bool> {
+    fn by_file_name(&self, listing: &Listing, known: &KnownOrigin) -> Result<bool> {
         let now = self.world.now();
-        let here = |id| (Key::new(&listing.origin, id), Remembered::unread(Mark::Here, 0, now));
-        let marks: Vec<(Key, Remembered)> = self.named_here(listing, known)?.into_iter().map(here).collect();
+        let here = |id| (Key::new(&listing.origin, id), RememberedKey::unread(KeyPurpose::Here, 0, now));
+        let marks: Vec<(Key, RememberedKey)> = self.named_here(listing, known)?.into_iter().map(here).collect();
         if marks.is_empty() {
             return Ok(false);
         }
@@ -185,8 +188,8 @@ impl Recogniser<'_> {
             let Some(head_hash) = listed.head_hash else { continue };
             let key = Key::new(&listing.origin, reused(&listed.id, head_hash));
             if here.contains(&DeliveryName::of(&key)) {
-                marks.push((Key::new(&listing.origin, listed.id), Remembered::unread(Mark::Replaced, 0, now)));
-                marks.push((key, Remembered::unread(Mark::Here, 0, now)));
+                marks.push((Key::new(&listing.origin, listed.id), RememberedKey::unread(KeyPurpose::Replaced, 0, now)));
+                marks.push((key, RememberedKey::unread(KeyPurpose::Here, 0, now)));
             }
         }
         if !marks.is_empty() {

@@ -9,22 +9,22 @@ use jiff::Zoned;
 use super::World;
 use super::coming::Coming;
 use super::facts::WorldFacts;
-use super::moving::{Identity, Mover};
+use super::moving::{FileIdentity, Mover};
 use super::plan::{Decided, Here};
 use super::relocate;
 use crate::clean;
-use crate::config::entries::Entry as ListEntry;
+use crate::config::entries::ListedEntry as ListEntry;
 use crate::config::lists;
 use crate::config::template::FolderName;
 use crate::decision::{ANSWERED, APPENDED, Action, Contents, Counted, Decision, Fact, Filing, Place, Write};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
-use crate::filter::{Answer, Ask, Engine, Facts, Known, Unanswered};
+use crate::filter::{Ask, Engine, FactAnswer, Facts, KnownList, Unanswered};
 use crate::message::{Envelope, Flag, Flags, Key, Message, Origin, REFILTERED};
 
 /// The result of a run over one or more folders.
 #[derive(Debug, Default)]
-pub struct Looked {
+pub struct RefilterSummary {
     /// How many messages would move or change.
     pub moves: u64,
     /// How many messages moved or changed.
@@ -43,7 +43,7 @@ pub struct Looked {
 
 /// What is said about a message as soon as the rules were asked about it.
 #[derive(Debug)]
-pub enum Shown<'a> {
+pub enum RefilterLine<'a> {
     /// The message would move or change.
     Move(&'a Move),
     /// What the user should know: rules that failed, actions that are not sent, files that were gone.
@@ -62,7 +62,7 @@ pub struct Move {
     /// What would be done, in the words of a rule file.
     pub outcome: String,
     decided: Decided,
-    identity: Identity,
+    identity: FileIdentity,
 }
 
 /// Applies the rules to local folders.
@@ -86,7 +86,12 @@ pub struct Refilter<'a> {
 impl Refilter<'_> {
     /// Asks the rules about every message of these folders and, with `act`, does what they say, batch by batch. All
     /// folders are listed before anything moves, so that no message is looked at twice.
-    pub fn run(&self, folders: &[String], act: bool, shown: &mut dyn FnMut(Shown<'_>)) -> Result<Looked> {
+    pub fn run(
+        &self,
+        folders: &[String],
+        act: bool,
+        shown: &mut dyn FnMut(RefilterLine<'_>),
+    ) -> Result<RefilterSummary> {
         self.run_with(&mut act.then(|| Mover::begin(self.world)).transpose()?, folders, shown)
     }
 
@@ -94,12 +99,12 @@ impl Refilter<'_> {
         &self,
         mover: &mut Option<Mover<'_>>,
         folders: &[String],
-        shown: &mut dyn FnMut(Shown<'_>),
-    ) -> Result<Looked> {
+        shown: &mut dyn FnMut(RefilterLine<'_>),
+    ) -> Result<RefilterSummary> {
         let listed = folders.iter().map(|folder| self.list(folder)).collect::<Result<Vec<_>>>()?;
         let counts = |mover: &Option<Mover<'_>>| mover.as_ref().map_or((0, 0), |mover| (mover.moved, mover.left));
         let before = counts(mover);
-        let mut looked = Looked::default();
+        let mut looked = RefilterSummary::default();
         for listed in listed {
             self.run_over(listed, mover.as_mut(), shown, &mut looked)?;
         }
@@ -109,7 +114,7 @@ impl Refilter<'_> {
         Ok(looked)
     }
 
-    fn list(&self, folder: &str) -> Result<Listed> {
+    fn list(&self, folder: &str) -> Result<ListedFolder> {
         let name = self.world.folders.named(&FolderName::of_user(folder)).into_owned();
         let maildir = self.world.folders.maildir(&name);
         if !self.is_here(&maildir)? {
@@ -122,24 +127,24 @@ impl Refilter<'_> {
         let letters = Letters::read(&*self.world.disk, &maildir)?;
         let files = self.files(&maildir)?;
         let newest = self.newest(&maildir, &files, &letters)?;
-        Ok(Listed { name, maildir, letters, files, newest })
+        Ok(ListedFolder { name, maildir, letters, files, newest })
     }
 
     fn run_over(
         &self,
-        listed: Listed,
+        listed: ListedFolder,
         mut mover: Option<&mut Mover<'_>>,
-        shown: &mut dyn FnMut(Shown<'_>),
-        looked: &mut Looked,
+        shown: &mut dyn FnMut(RefilterLine<'_>),
+        looked: &mut RefilterSummary,
     ) -> Result<()> {
-        let facts = Memory { world: self.facts(), earlier: Mutex::default(), coming: &self.coming };
+        let facts = RefilterFacts { world: self.facts(), earlier: Mutex::default(), coming: &self.coming };
         for file in &listed.files {
             let found = match listed.newest.contains(file) {
-                true => Found::default(),
+                true => RefilterFinding::default(),
                 false => self.look_at(&listed, file, &facts)?,
             };
             looked.failed += u64::from(found.failed);
-            found.remarks.into_iter().for_each(|remark| shown(Shown::Remark(remark)));
+            found.remarks.into_iter().for_each(|remark| shown(RefilterLine::Remark(remark)));
             let Some(one) = found.moves else {
                 looked.stay += u64::from(!found.gone);
                 continue;
@@ -152,7 +157,7 @@ impl Refilter<'_> {
             }
             self.coming.add(&one.decided.decision.writes);
             looked.moves += 1;
-            shown(Shown::Move(&one));
+            shown(RefilterLine::Move(&one));
             if let Some(mover) = &mut mover {
                 self.report_batch(mover.push(one.decided, one.identity)?, mover, shown, looked);
             }
@@ -169,10 +174,10 @@ impl Refilter<'_> {
         &self,
         is_flushed: bool,
         mover: &mut Mover<'_>,
-        shown: &mut dyn FnMut(Shown<'_>),
-        looked: &mut Looked,
+        shown: &mut dyn FnMut(RefilterLine<'_>),
+        looked: &mut RefilterSummary,
     ) {
-        std::mem::take(&mut mover.remarks).into_iter().for_each(|remark| shown(Shown::Remark(remark)));
+        std::mem::take(&mut mover.remarks).into_iter().for_each(|remark| shown(RefilterLine::Remark(remark)));
         for (file, why) in std::mem::take(&mut mover.held) {
             looked.moves -= 1;
             report_stay(&file, &why, shown, looked);
@@ -182,7 +187,7 @@ impl Refilter<'_> {
         }
         for file in std::mem::take(&mut mover.gone) {
             let file = clean::short(&file, 200);
-            shown(Shown::Remark(format!("{file}: stays: a mail reader moved or changed it meanwhile")));
+            shown(RefilterLine::Remark(format!("{file}: stays: a mail reader moved or changed it meanwhile")));
         }
     }
 
@@ -225,14 +230,16 @@ impl Refilter<'_> {
         WorldFacts { programs, ..WorldFacts::new(self.world) }
     }
 
-    fn look_at(&self, listed: &Listed, file: &str, facts: &Memory<'_>) -> Result<Found> {
+    fn look_at(&self, listed: &ListedFolder, file: &str, facts: &RefilterFacts<'_>) -> Result<RefilterFinding> {
         let flags = listed.letters.flags(file);
         if flags.has(Flag::Trashed) {
             // The mail reader is about to delete it.
-            return Ok(Found::default());
+            return Ok(RefilterFinding::default());
         }
         let path = listed.maildir.join(file);
-        let Some((message, identity)) = self.read(&path)? else { return Ok(Found { gone: true, ..Found::default() }) };
+        let Some((message, identity)) = self.read(&path)? else {
+            return Ok(RefilterFinding { gone: true, ..RefilterFinding::default() });
+        };
         let folder = &listed.name;
         let origin = Arc::new(Origin { account: REFILTERED.to_owned(), folder: folder.to_string(), generation: 0 });
         let key = Key::new(&origin, file);
@@ -244,10 +251,10 @@ impl Refilter<'_> {
             Err(deferral) => {
                 let (rule, cause) = (clean::short(&deferral.rule, 60), clean::line(deferral.cause.as_bytes()));
                 let remark = format!("{file}: stays: the rule `{rule}` deferred it: {cause}");
-                return Ok(Found { failed: true, remarks: vec![remark], ..Found::default() });
+                return Ok(RefilterFinding { failed: true, remarks: vec![remark], ..RefilterFinding::default() });
             }
         };
-        let mut found = Found { failed: !decision.failures.is_empty(), ..Found::default() };
+        let mut found = RefilterFinding { failed: !decision.failures.is_empty(), ..RefilterFinding::default() };
         let decision = self.fit_to_filed(decision, folder, file, &mut found.remarks);
         if !changes_nothing(&decision, folder, &envelope.flags) {
             found.moves =
@@ -256,7 +263,7 @@ impl Refilter<'_> {
         Ok(found)
     }
 
-    fn would_move(&self, listed: &Listed, path: PathBuf, decided: Decided, identity: Identity) -> Move {
+    fn would_move(&self, listed: &ListedFolder, path: PathBuf, decided: Decided, identity: FileIdentity) -> Move {
         let field = |name: &str| clean::short(decided.message.first(name).unwrap_or_default(), 60);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = relocate::moved_name(&name, &decided.envelope.key, self.world.now());
@@ -323,8 +330,8 @@ impl Refilter<'_> {
     }
 
     /// A message and its file, or `None` if the mail reader has moved it meanwhile.
-    fn read(&self, path: &Path) -> Result<Option<(Arc<Message>, Identity)>> {
-        let Some(identity) = Identity::of(self.world, path)? else { return Ok(None) };
+    fn read(&self, path: &Path) -> Result<Option<(Arc<Message>, FileIdentity)>> {
+        let Some(identity) = FileIdentity::of(self.world, path)? else { return Ok(None) };
         match self.world.read(path) {
             Ok(message) => Ok(Some((Arc::new(message), identity))),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
@@ -334,14 +341,14 @@ impl Refilter<'_> {
 }
 
 /// Reports that a message stays because of a folder.
-fn report_stay(file: &str, why: &str, shown: &mut dyn FnMut(Shown<'_>), looked: &mut Looked) {
+fn report_stay(file: &str, why: &str, shown: &mut dyn FnMut(RefilterLine<'_>), looked: &mut RefilterSummary) {
     looked.stay += 1;
     looked.held += 1;
-    shown(Shown::Remark(format!("{}: stays: {why}", clean::short(file, 200))));
+    shown(RefilterLine::Remark(format!("{}: stays: {why}", clean::short(file, 200))));
 }
 
 /// A folder before anything moves.
-struct Listed {
+struct ListedFolder {
     name: FolderName,
     maildir: PathBuf,
     letters: Letters,
@@ -351,7 +358,7 @@ struct Listed {
 
 /// What the rules say about one message.
 #[derive(Default)]
-struct Found {
+struct RefilterFinding {
     /// The move, or `None` if the message stays as it is.
     moves: Option<Move>,
     failed: bool,
@@ -369,13 +376,13 @@ fn changes_nothing(decision: &Decision, folder: &FolderName, flags: &Flags) -> b
 
 /// The facts of a refilter run. The state recorded every message when it came, so for `duplicate` only the messages of
 /// this run count.
-struct Memory<'a> {
+struct RefilterFacts<'a> {
     world: WorldFacts<'a>,
     earlier: Mutex<HashSet<Fact>>,
     coming: &'a Coming,
 }
 
-impl Facts for Memory<'_> {
+impl Facts for RefilterFacts<'_> {
     fn now(&self) -> Zoned {
         self.world.now()
     }
@@ -408,7 +415,7 @@ impl Facts for Memory<'_> {
         self.world.folder(folder)
     }
 
-    fn list(&self, origin: &lists::Origin) -> Known {
+    fn list(&self, origin: &lists::EntriesOrigin) -> KnownList {
         self.world.list(origin)
     }
 
@@ -420,7 +427,7 @@ impl Facts for Memory<'_> {
         self.world.list_entries(list)
     }
 
-    fn ask(&self, question: &Ask<'_>) -> Answer {
+    fn ask(&self, question: &Ask<'_>) -> FactAnswer {
         self.world.ask(question)
     }
 }

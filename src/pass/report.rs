@@ -85,7 +85,7 @@ pub struct Passed {
     /// What the user should know although the pass went on.
     pub remarks: Vec<String>,
     /// What broke a folder or the whole pass.
-    pub errors: Vec<Said>,
+    pub errors: Vec<ReportedError>,
     /// The exit code of the pass.
     pub code: u8,
     /// Whether the account is paused, so that nothing was fetched.
@@ -95,7 +95,7 @@ pub struct Passed {
 
 /// An error in the form in which it is sent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Said {
+pub struct ReportedError {
     /// The text.
     pub error: String,
     /// Whether trying again may help.
@@ -111,7 +111,7 @@ impl Passed {
 
 impl From<&Report> for Passed {
     fn from(report: &Report) -> Self {
-        let said = |e: &Error| Said { error: e.to_string(), transient: e.is_transient() };
+        let said = |e: &Error| ReportedError { error: e.to_string(), transient: e.is_transient() };
         Self {
             account: report.account.clone(),
             new: report.new,

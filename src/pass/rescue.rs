@@ -12,7 +12,7 @@ use crate::config::Protocol;
 use crate::error::{Error, Result};
 use crate::message::{self, Bytes, Key, Message, Origin, head_hash, head_of};
 use crate::source::Listing;
-use crate::state::{Mark, Owned, Remembered, Unfinished};
+use crate::state::{KeyPurpose, Owned, RememberedKey, Unfinished};
 
 /// Makes messages that were recorded and have no file count as new again, if the server still lists them. The same
 /// applies to messages of a folder whose numbers may have changed since, because under a new number they would be
@@ -31,7 +31,7 @@ pub fn fetch_again(
         // Nothing was sent about the message, and nothing will be: it may have been on the server before the first run,
         // which nothing can prove any more.
         if world.store.remembered(&row.key)?.is_none() {
-            world.store.mark(owned, &[(row.key, Remembered::unread(Mark::Stood, 0, world.now()))])?;
+            world.store.mark(owned, &[(row.key, RememberedKey::unread(KeyPurpose::Stood, 0, world.now()))])?;
         }
     }
     let may_be_renumbered = |row: &mut Unfinished| {

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message::Key;
 use crate::safeguard::Safeguard;
 use crate::source::{Complete, Details, Settled, Source};
-use crate::state::{Known, Mark, Owned, Recovered, Remembered, Settlement, is_possible};
+use crate::state::{KeyPurpose, KnownOrigin, Owned, Recovered, RememberedKey, Settlement, is_possible};
 
 /// A folder whose messages are to be settled.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub struct Settling<'a> {
     /// Everything that the server lists.
     pub listing: Complete<'a>,
     /// What was remembered when the pass began.
-    pub known: &'a Known,
+    pub known: &'a KnownOrigin,
     /// The account's name space.
     pub owned: &'a Owned,
 }
@@ -61,7 +61,7 @@ impl Settling<'_> {
         // This is remembered before the originals are removed: after a crash in between, the messages must not be
         // copied again.
         let fresh: Vec<Key> = copied.iter().filter(|s| !s.is_copied()).map(|s| s.key().clone()).collect();
-        remember(world, self.owned, &fresh, Mark::Copied)?;
+        remember(world, self.owned, &fresh, KeyPurpose::Copied)?;
         if !copied.is_empty() && !errors.iter().any(ends_the_pass) {
             let taken = source.take_away(&copied).await;
             remember_settled(world, self.owned, &taken.gone, report)?;
@@ -90,16 +90,20 @@ impl Settling<'_> {
     /// Gives a message that was fetched while the clock was certainly wrong the present time as its age.
     fn begin_anew(&self, world: &World, now: Timestamp) -> Result<()> {
         let impossible = self.known.here().filter(|(_, r)| !is_possible(r.at) && Safeguard::PlausibleTime.is_on());
-        let marks: Vec<(Key, Remembered)> =
-            impossible.map(|(id, r)| (self.known.key(id), Remembered { at: now, ..*r })).collect();
+        let marks: Vec<(Key, RememberedKey)> =
+            impossible.map(|(id, r)| (self.known.key(id), RememberedKey { at: now, ..*r })).collect();
         if marks.is_empty() { Ok(()) } else { world.store.mark(self.owned, &marks) }
     }
 
     /// The error about messages that were deleted and are still listed. The next pass shows whether another attempt
     /// helped.
     fn not_let_go(&self) -> Vec<Error> {
-        let listed =
-            self.listing.listing().ids.iter().filter(|id| self.known.get(id).is_some_and(|r| r.mark == Mark::NotLetGo));
+        let listed = self
+            .listing
+            .listing()
+            .ids
+            .iter()
+            .filter(|id| self.known.get(id).is_some_and(|r| r.mark == KeyPurpose::NotLetGo));
         let count = listed.count();
         let folder = &self.listing.listing().origin.folder;
         let text = || {
@@ -165,12 +169,14 @@ impl Settling<'_> {
                     Stands::Same => proven.push(settlement.clone()),
                     Stands::Redressed => {
                         dressed += 1;
-                        marks.push((key.clone(), Remembered { mark: Mark::Redressed, ..*known }));
+                        marks.push((key.clone(), RememberedKey { mark: KeyPurpose::Redressed, ..*known }));
                     }
-                    Stands::Another => marks.push((key.clone(), Remembered { mark: Mark::Replaced, ..*known })),
+                    Stands::Another => {
+                        marks.push((key.clone(), RememberedKey { mark: KeyPurpose::Replaced, ..*known }))
+                    }
                     Stands::Unknown => {
                         unknown += 1;
-                        marks.push((key.clone(), Remembered { mark: Mark::Redressed, ..*known }));
+                        marks.push((key.clone(), RememberedKey { mark: KeyPurpose::Redressed, ..*known }));
                     }
                 }
             }
@@ -229,16 +235,16 @@ fn sort(messages: &mut [Settlement]) {
 
 /// Remembers messages as gone from the server.
 pub fn remember_settled(world: &World, owned: &Owned, gone: &[Key], report: &mut Report) -> Result<()> {
-    remember(world, owned, gone, Mark::Settled)?;
+    remember(world, owned, gone, KeyPurpose::Settled)?;
     report.settled += gone.len() as u64;
     Ok(())
 }
 
-fn remember(world: &World, owned: &Owned, keys: &[Key], mark: Mark) -> Result<()> {
+fn remember(world: &World, owned: &Owned, keys: &[Key], mark: KeyPurpose) -> Result<()> {
     let Some(first) = keys.first() else { return Ok(()) };
     let ids: Vec<Vec<u8>> = keys.iter().map(|key| key.id.clone()).collect();
     let known = world.store.known_among(&first.origin, &ids)?;
-    let marked = |key: &Key| known.get(&key.id).map(|before| (key.clone(), Remembered { mark, ..*before }));
-    let marks: Vec<(Key, Remembered)> = keys.iter().filter_map(marked).collect();
+    let marked = |key: &Key| known.get(&key.id).map(|before| (key.clone(), RememberedKey { mark, ..*before }));
+    let marks: Vec<(Key, RememberedKey)> = keys.iter().filter_map(marked).collect();
     if marks.is_empty() { Ok(()) } else { world.store.mark(owned, &marks) }
 }

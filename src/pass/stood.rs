@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::message::Key;
 use crate::safeguard::Safeguard;
 use crate::source::Listing;
-use crate::state::{Known, Mark, Owned, Registered, Registry, Remembered, is_possible};
+use crate::state::{KeyPurpose, KnownOrigin, Owned, Registered, Registry, RememberedKey, is_possible};
 
 /// The clocks of servers differ from ours: mail of the last hour before the first run is not old.
 pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(1);
@@ -25,33 +25,33 @@ pub(super) fn mark_stood(
     world: &World,
     owned: &Owned,
     registered: &Registered,
-    known: &Known,
+    known: &KnownOrigin,
     listing: &Listing,
 ) -> Result<()> {
     if registered.was_looked_at || !known.is_first_time() || world.store.rebuilt().is_some() {
         return Ok(());
     }
-    let stood = Remembered::unread(Mark::Stood, 0, world.now());
+    let stood = RememberedKey::unread(KeyPurpose::Stood, 0, world.now());
     let ids = listing.ids.iter().cloned();
-    let marks: Vec<(Key, Remembered)> = ids.map(|id| (Key::new(&listing.origin, id), stood)).collect();
+    let marks: Vec<(Key, RememberedKey)> = ids.map(|id| (Key::new(&listing.origin, id), stood)).collect();
     world.store.mark(owned, &marks)
 }
 
 /// A message and the first run of its account.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Came<'a> {
+pub(super) struct FirstRunMessage<'a> {
     pub(super) key: &'a Key,
     pub(super) arrived: Timestamp,
     pub(super) first_run: Timestamp,
 }
 
-impl Came<'_> {
+impl FirstRunMessage<'_> {
     /// Whether the message was on the server before the first run.
     pub(super) fn stood(&self, world: &World) -> Result<bool> {
         if !Safeguard::OldIsNotTold.is_on() {
             return Ok(false);
         }
-        if world.store.remembered(self.key)?.is_some_and(|known| known.mark == Mark::Stood) {
+        if world.store.remembered(self.key)?.is_some_and(|known| known.mark == KeyPurpose::Stood) {
             return Ok(true);
         }
         let before = self.first_run.saturating_sub(CLOCKS_DIFFER).unwrap_or(self.first_run);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::World;
 use super::commit::Committer;
-use super::original::{self, Found};
+use super::original::{self, OriginalMessage};
 use super::plan::{Decided, Here};
 use super::relocate;
 use super::tell::given_up_key;
@@ -130,7 +130,7 @@ impl<'w> Undoing<'w> {
         };
         let flags = self.flags(entry, &files)?;
         self.refuse_if_unchanged(id, &folder, &files, &found, &flags)?;
-        let Found { message, is_original, remark } = found;
+        let OriginalMessage { message, is_original, remark } = found;
         let arrived = entry.before.arrived.unwrap_or(entry.row.at);
         let envelope = Envelope { key, arrived, flags: flags.before.clone(), announced: 0 };
         let place = Filing { place: Place::Keep, flags: flags.before, version: 0 };
@@ -192,19 +192,19 @@ impl<'w> Undoing<'w> {
     }
 
     /// The present flags, without what the rules changed.
-    fn flags(&self, entry: &JournalEntry, files: &[PathBuf]) -> Result<Change> {
+    fn flags(&self, entry: &JournalEntry, files: &[PathBuf]) -> Result<FlagChange> {
         let Some(file) = files.first() else {
             let before = entry.before.flags.clone().unwrap_or_default();
-            return Ok(Change { now: before.clone(), before });
+            return Ok(FlagChange { now: before.clone(), before });
         };
         let now = self.letters_of(file)?.flags(&file.file_name().unwrap_or_default().to_string_lossy());
         let target =
             entry.targets.iter().find(|target| lasting_name(&target.staged) == lasting_name(&original::name_of(file)));
         let (Some(before), Some(target)) = (&entry.before.flags, target) else {
-            return Ok(Change { before: now.clone(), now });
+            return Ok(FlagChange { before: now.clone(), now });
         };
         let published = self.letters_of(&target.published_path())?.flags(&file_name(target));
-        Ok(Change { before: now.without_change(before, &published), now })
+        Ok(FlagChange { before: now.without_change(before, &published), now })
     }
 
     fn letters_of(&self, file: &Path) -> Result<Letters> {
@@ -218,8 +218,8 @@ impl<'w> Undoing<'w> {
         id: EntryId,
         folder: &FolderName,
         files: &[PathBuf],
-        found: &Found,
-        flags: &Change,
+        found: &OriginalMessage,
+        flags: &FlagChange,
     ) -> Result<()> {
         let home = self.world.folders.maildir(folder);
         let is_home = files.iter().any(|file| file.starts_with(&home) && is_directly_in(file, &home));
@@ -234,7 +234,7 @@ impl<'w> Undoing<'w> {
 const MAX_ITEMS_REPORTED: u32 = 20;
 
 /// The present flags of a message, and those that it would have without its rules.
-struct Change {
+struct FlagChange {
     now: Flags,
     before: Flags,
 }

@@ -10,11 +10,11 @@ use crate::error::Result;
 use crate::message::{DELIVERED, Envelope, Message};
 use crate::safeguard::Safeguard;
 use crate::source::arrival_of;
-use crate::state::Mark;
+use crate::state::KeyPurpose;
 
 /// Why nothing may be sent about a message, or `None` if it may.
 fn why(world: &World, envelope: &Envelope, message: &Message) -> Result<Option<String>> {
-    if world.store.remembered(&envelope.key)?.is_some_and(|known| known.mark == Mark::Again) {
+    if world.store.remembered(&envelope.key)?.is_some_and(|known| known.mark == KeyPurpose::Again) {
         return Ok(Some("it was sent when the message was first recorded".to_owned()));
     }
     let Some(rebuilt) = world.store.rebuilt() else { return Ok(None) };

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ListFiles, Newcomers, Turns, Walk, mounted};
+use super::{LastWalks, ListFiles, Newcomers, Turns, mounted};
 use crate::charsets::Charset;
 use crate::config::{Config, MailRoot, ORIGINALS};
 use crate::deliver::{Folders, Stager, host_part};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, MAX_HEADER, Message};
-use crate::source::{Memory, Spool};
+use crate::source::{MemoryBudget, Spool};
 use crate::state::{Clock, Disk, MBOX_SPOOL, Owned, Places, RealDisk, SET_ASIDE, SqliteStore, Stamp, Store};
 
 /// A message bigger than this stays in its file and is read when needed.
@@ -37,7 +37,7 @@ pub struct World {
     /// The clock.
     pub now: fn() -> Timestamp,
     /// The bound on the messages in memory.
-    pub memory: Memory,
+    pub memory: MemoryBudget,
     /// How many files are synced at the same time.
     pub threads: usize,
     /// The last part of file names.
@@ -45,7 +45,7 @@ pub struct World {
     /// The files of lists.
     pub lists: Arc<ListFiles>,
     /// The results of walks over the mail root.
-    pub walk: Walk,
+    pub walk: LastWalks,
     /// Accounts that this process fetches from for the first time.
     pub newcomers: Newcomers,
     /// The turns of accounts that share a mailbox.
@@ -97,11 +97,11 @@ impl World {
             folders: Arc::new(Folders::new(root)),
             state,
             now: Timestamp::now,
-            memory: Memory::default(),
+            memory: MemoryBudget::default(),
             threads: 8,
             host: host_part(),
             lists: Arc::default(),
-            walk: Walk::default(),
+            walk: LastWalks::default(),
             newcomers: Newcomers::default(),
             turns: Turns::default(),
             allow_root: false,

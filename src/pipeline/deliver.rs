@@ -12,8 +12,8 @@ use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
 use crate::pass::{Committer, Decide, Leftovers, Report, World};
 use crate::safeguard::Safeguard;
-use crate::source::{Fetched, Item, Whole};
-use crate::state::{Lock, Mark, Owned, Recovered, Remembered};
+use crate::source::{FetchOutcome, Fetched, Whole};
+use crate::state::{KeyPurpose, Lock, Owned, Recovered, RememberedKey};
 
 /// The account name of messages from standard input.
 pub const DELIVER: &str = message::DELIVERED;
@@ -58,7 +58,7 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
     }
     if !is_here {
         let envelope = Envelope { key: key.clone(), arrived: world.now(), flags: Flags::default(), announced: 0 };
-        committer.commit(vec![Item::Fetched(Fetched { envelope, bytes, whole: Whole::given() })])?;
+        committer.commit(vec![FetchOutcome::Fetched(Fetched { envelope, bytes, whole: Whole::given() })])?;
         committer.finish()?;
         if committer.report.deferred > 0 {
             return Err(Error::transient(Kind::Busy, committer.report.remarks.join("; ")));
@@ -82,8 +82,8 @@ fn stdin_key(id: &str) -> Key {
 fn expect_again(world: &World, owned: &Owned, key: &Key) -> Result<()> {
     Leftovers::remove_of(world, owned, key)?;
     match world.store.remembered(key)? {
-        Some(told) if told.mark == Mark::Settled => {
-            world.store.mark(owned, &[(key.clone(), Remembered { mark: Mark::Here, ..told })])
+        Some(told) if told.mark == KeyPurpose::Settled => {
+            world.store.mark(owned, &[(key.clone(), RememberedKey { mark: KeyPurpose::Here, ..told })])
         }
         _ => Ok(()),
     }
@@ -96,9 +96,9 @@ fn unacknowledged(world: &World, owned: &Owned, digest: &str) -> Result<(String,
     loop {
         let id = format!("{digest}.{ordinal}");
         match world.store.remembered(&stdin_key(&id))?.map(|r| r.mark) {
-            Some(Mark::Settled) => ordinal += 1,
+            Some(KeyPurpose::Settled) => ordinal += 1,
             // It was recorded, and its files are gone.
-            Some(Mark::Again) => return Ok((id, false)),
+            Some(KeyPurpose::Again) => return Ok((id, false)),
             Some(_) => return Ok((id, true)),
             None => return Ok((id.clone(), is_filed_here(world, owned, &stdin_key(&id))?)),
         }
@@ -112,14 +112,14 @@ fn is_filed_here(world: &World, owned: &Owned, key: &Key) -> Result<bool> {
     if !world.store.rebuilt().is_some_and(is_recent) || !world.walk.is_published(world, key)? {
         return Ok(false);
     }
-    world.store.mark(owned, &[(key.clone(), Remembered::unread(Mark::Here, 0, world.now()))])?;
+    world.store.mark(owned, &[(key.clone(), RememberedKey::unread(KeyPurpose::Here, 0, world.now()))])?;
     Ok(true)
 }
 
 /// Remembers that the caller is about to hear that the message is safe. The key is kept for a while, so that the same
 /// bytes get another one next time.
 fn acknowledge(world: &World, owned: &Owned, key: &Key) -> Result<()> {
-    let settled = Remembered::unread(Mark::Settled, 0, world.now());
+    let settled = RememberedKey::unread(KeyPurpose::Settled, 0, world.now());
     world.store.mark(owned, &[(key.clone(), settled)])
 }
 

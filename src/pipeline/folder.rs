@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Account, Protocol, Retention};
 use crate::error::{Error, Kind, Result};
 use crate::message::Key;
-use crate::pass::{self, Cause, Choice, Committer, FolderLooked, Leftovers, Notice, Report, Watch, World};
+use crate::pass::{self, Cause, Committer, FetchChoice, FolderLooked, Leftovers, Notice, Report, Watch, World};
 use crate::safeguard::Safeguard;
 use crate::source::{Batch, Complete, Listed, Listing, Outlet, Source, Stood};
-use crate::state::{Clock, Known, Owned, Recovered, Registered, Settlement, Unfinished};
+use crate::state::{Clock, KnownOrigin, Owned, Recovered, Registered, Settlement, Unfinished};
 use crate::stop::{asked, done};
 
 /// One folder of one account.
@@ -49,7 +49,7 @@ impl FolderPass<'_> {
 
         let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
         let choosing = pass::choose(self.world, self.owned, self.account, self.registered, source, &mut listing, room);
-        let Choice { wanted, known, odd, left, notices, withheld } = asked(self.stop, choosing).await?;
+        let FetchChoice { wanted, known, odd, left, notices, withheld } = asked(self.stop, choosing).await?;
         committer.report.left += left;
         notices.iter().try_for_each(|notice| committer.notify(notice))?;
         committer.report.errors.extend(withheld);
@@ -87,7 +87,7 @@ impl FolderPass<'_> {
         &self,
         source: &mut Source,
         complete: Complete<'_>,
-        known: &Known,
+        known: &KnownOrigin,
         settlements: Vec<Settlement>,
         committer: &mut Committer,
     ) -> Result<bool> {

@@ -15,7 +15,7 @@ use crate::deliver::recover_what_can_be;
 use crate::error::{Error, Kind, Result};
 use crate::net::oauth;
 use crate::pass::{self, Cause, Committer, Leftovers, Notice, Report, Watch, World};
-use crate::source::{Chosen, Heard, Push, Source};
+use crate::source::{Chosen, Heard, PushMethod, Source};
 use crate::state::{Owned, Recovered, Registered};
 use crate::stop::{asked, done};
 
@@ -249,7 +249,7 @@ impl Session {
     /// Prepares the wait for news: if the server reports on one folder for each connection, this opens the connections
     /// for the others.
     pub async fn watch(&mut self, world: &World, account: &Account) {
-        if self.source.as_ref().is_some_and(|source| source.pushed() == Push::Idle) {
+        if self.source.as_ref().is_some_and(|source| source.pushed() == PushMethod::Idle) {
             let (space, spool) = (self.owned.space(), world.spool(self.owned.stamp()));
             // If the number cannot be remembered, the next session finds it out again.
             let allowed = pass::most_connections(world, space).unwrap_or_default();
@@ -280,9 +280,9 @@ impl Session {
     pub fn push(&self) -> Option<String> {
         let first = self.pushed.first()?;
         match self.source.as_ref()?.pushed() {
-            Push::None => None,
-            Push::Notify => Some(format!("NOTIFY for {}", folders(self.pushed.len()))),
-            Push::Idle => {
+            PushMethod::None => None,
+            PushMethod::Notify => Some(format!("NOTIFY for {}", folders(self.pushed.len()))),
+            PushMethod::Idle => {
                 let idle: Vec<&str> = std::iter::once(first.as_str()).chain(self.watchers.folders()).collect();
                 let others = match self.pushed.len().saturating_sub(idle.len()) {
                     0 => String::new(),

@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-use crate::config::{Account, Push};
+use crate::config::{Account, PushFolders};
 use crate::error::Kind;
 use crate::source::{Heard, Source, Spool};
 
@@ -39,7 +39,7 @@ impl Watchers {
         pushed: &[String],
         allowed: Option<usize>,
     ) -> Option<usize> {
-        let Push::Patterns(_) = account.push else { return None };
+        let PushFolders::Patterns(_) = account.push else { return None };
         let most = allowed.unwrap_or(MAX_WATCHERS).min(MAX_WATCHERS);
         let wanted: Vec<&String> = pushed.iter().skip(1).take(most).collect();
         self.open.retain(|watcher| wanted.contains(&&watcher.folder));

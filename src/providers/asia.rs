@@ -1,7 +1,7 @@
 //! Providers of Asia, but for those of China.
 
 use super::kinds::{imaps, pop3s, submissions};
-use super::{BLANK, Provider, Secret};
+use super::{BLANK, Provider, SecretKind};
 
 pub(super) static ALL: &[Provider] = &[NAVER, DAUM, LARK];
 
@@ -13,7 +13,7 @@ const NAVER: Provider = Provider {
     pop3: pop3s("pop.naver.com"),
     smtp: submissions("smtp.naver.com"),
     hosts: &["naver.com"],
-    secret: Secret::AppPasswordWithTwoFactor,
+    secret: SecretKind::AppPasswordWithTwoFactor,
     switch_on: Some("IMAP or POP3 must be switched on, on its web page"),
     checked: "2026-11-30",
     source: "ISPDB",
@@ -39,7 +39,7 @@ const LARK: Provider = Provider {
     imap: imaps("imap.larksuite.com"),
     smtp: submissions("smtp.larksuite.com"),
     hosts: &["larksuite.com"],
-    secret: Secret::AppPassword,
+    secret: SecretKind::AppPassword,
     switch_on: Some("an administrator must allow other programs"),
     checked: "2026-11-28",
     source: "FairEmail",

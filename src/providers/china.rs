@@ -1,14 +1,14 @@
 //! Providers of China. Most of them want an authorisation code in the place of the password.
 
 use super::kinds::{imaps, pop3s, submissions, unverified};
-use super::{BLANK, Provider, Quirk, Said, Secret};
+use super::{BLANK, Provider, Quirk, RefusalText, SecretKind};
 
 const IN_2026: &str = "2026-11-28";
 
 pub(super) static ALL: &[Provider] = &[QQ, NETEASE_163, NETEASE_126, YEAH, EXMAIL, ALIBABA, NETEASE_ENTERPRISE, FEISHU];
 
 /// What an authorisation code is asked for with, and what Coremail says to any wrong password.
-const CODE_SAYS: &[Said] = &[Said {
+const CODE_SAYS: &[RefusalText] = &[RefusalText {
     words: &[
         "授权码",
         "AUTHORIZATION CODE",
@@ -29,7 +29,7 @@ const QQ: Provider = Provider {
     pop3: unverified(pop3s("pop.qq.com")),
     smtp: submissions("smtp.qq.com"),
     hosts: &["qq.com", "foxmail.com"],
-    secret: Secret::Code,
+    secret: SecretKind::Code,
     says: CODE_SAYS,
     quirks: &[Quirk::WantsId],
     checked: "2026-11-30",
@@ -46,7 +46,7 @@ const NETEASE_163: Provider = Provider {
     pop3: unverified(pop3s("pop.163.com")),
     smtp: submissions("smtp.163.com"),
     hosts: &["163.com"],
-    secret: Secret::Code,
+    secret: SecretKind::Code,
     quirks: COREMAIL,
     checked: IN_2026,
     source: "FairEmail; himalaya issue 729",
@@ -81,7 +81,7 @@ const EXMAIL: Provider = Provider {
     pop3: unverified(pop3s("pop.exmail.qq.com")),
     smtp: submissions("smtp.exmail.qq.com"),
     hosts: &["exmail.qq.com"],
-    secret: Secret::ClientPassword,
+    secret: SecretKind::ClientPassword,
     note: Some("from abroad hwimap.exmail.qq.com and hwsmtp.exmail.qq.com are nearer"),
     checked: IN_2026,
     source: "FairEmail; exmail.qq.com help",
@@ -95,7 +95,7 @@ const ALIBABA: Provider = Provider {
     pop3: pop3s("pop3.qiye.aliyun.com"),
     smtp: submissions("smtp.qiye.aliyun.com"),
     hosts: &["qiye.aliyun.com", "mxhichina.com"],
-    secret: Secret::ClientPassword,
+    secret: SecretKind::ClientPassword,
     switch_on: Some("clients must be switched on, on its web page"),
     checked: IN_2026,
     source: "FairEmail",
@@ -108,7 +108,7 @@ const NETEASE_ENTERPRISE: Provider = Provider {
     imap: imaps("imaphz.qiye.163.com"),
     smtp: submissions("smtphz.qiye.163.com"),
     hosts: &["qiye.163.com"],
-    secret: Secret::ClientPassword,
+    secret: SecretKind::ClientPassword,
     checked: IN_2026,
     source: "FairEmail",
     ..BLANK
@@ -121,7 +121,7 @@ const FEISHU: Provider = Provider {
     imap: imaps("imap.feishu.cn"),
     smtp: submissions("smtp.feishu.cn"),
     hosts: &["feishu.cn"],
-    secret: Secret::AppPassword,
+    secret: SecretKind::AppPassword,
     switch_on: Some("an administrator must allow other programs"),
     checked: IN_2026,
     source: "FairEmail",

@@ -1,7 +1,7 @@
 //! Providers of Europe and Russia.
 
 use super::kinds::{imaps, pop3s, submissions, unverified};
-use super::{BLANK, Limits, Login, Provider, Quirk, Secret};
+use super::{BLANK, LoginNames, Provider, ProviderLimits, Quirk, SecretKind};
 
 const IN_2026: &str = "2026-11-28";
 const TODAY: &str = "2026-11-30";
@@ -29,7 +29,7 @@ const GMX: Provider = Provider {
     pop3: pop3s("pop.gmx.net"),
     smtp: submissions("mail.gmx.net"),
     hosts: &["gmx.net"],
-    secret: Secret::AppPasswordWithTwoFactor,
+    secret: SecretKind::AppPasswordWithTwoFactor,
     switch_on: Some(
         "POP3 and IMAP must be switched on, on its web page, from a desktop (https://hilfe.gmx.net/pop-imap/einschalten.html)",
     ),
@@ -46,8 +46,8 @@ const WEB_DE: Provider = Provider {
     pop3: pop3s("pop3.web.de"),
     smtp: submissions("smtp.web.de"),
     hosts: &["web.de"],
-    login: Login::LOCAL_PART,
-    secret: Secret::AppPasswordWithTwoFactor,
+    login: LoginNames::LOCAL_PART,
+    secret: SecretKind::AppPasswordWithTwoFactor,
     switch_on: Some(
         "POP3 and IMAP must be switched on, on its web page, from a desktop (https://hilfe.web.de/pop-imap/einschalten.html)",
     ),
@@ -64,7 +64,7 @@ const T_ONLINE: Provider = Provider {
     pop3: pop3s("securepop.t-online.de"),
     smtp: submissions("securesmtp.t-online.de"),
     hosts: &["t-online.de"],
-    secret: Secret::MailPassword,
+    secret: SecretKind::MailPassword,
     checked: IN_2026,
     source: "Thunderbird",
     ..BLANK
@@ -78,11 +78,11 @@ const MAILBOX_ORG: Provider = Provider {
     pop3: unverified(pop3s("pop3.mailbox.org")),
     smtp: submissions("smtp.mailbox.org"),
     hosts: &["mailbox.org"],
-    secret: Secret::AppPasswordWithTwoFactor,
+    secret: SecretKind::AppPasswordWithTwoFactor,
     secret_page: Some(
         "https://kb.mailbox.org/de/privat/sicherheit-und-privatsphaere/applikationspasswoerter-fuer-externe-programme/",
     ),
-    limits: Limits { connections: Some(10), megabytes_a_day: None, newest: None },
+    limits: ProviderLimits { connections: Some(10), megabytes_a_day: None, newest: None },
     quirks: &[Quirk::LoginsLock],
     checked: TODAY,
     source: "ISPDB; nextcloud/mail issue 12671",
@@ -122,7 +122,7 @@ const POSTEO: Provider = Provider {
     pop3: pop3s("posteo.de"),
     smtp: submissions("posteo.de"),
     hosts: &["posteo.de"],
-    secret: Secret::AppPasswordWithTwoFactor,
+    secret: SecretKind::AppPasswordWithTwoFactor,
     switch_on: Some("the extra protection of the mailbox must be off"),
     checked: TODAY,
     source: "ISPDB; posteo.de/hilfe",
@@ -137,7 +137,7 @@ const YANDEX: Provider = Provider {
     pop3: pop3s("pop.yandex.com"),
     smtp: submissions("smtp.yandex.com"),
     hosts: &["yandex.com", "yandex.ru", "yandex.net"],
-    secret: Secret::AppPassword,
+    secret: SecretKind::AppPassword,
     secret_page: Some("https://yandex.com/support/passport/authorization/app-passwords.html"),
     switch_on: Some("IMAP must be switched on, on its web page (https://mail.yandex.ru/neo/setup_client)"),
     checked: TODAY,
@@ -153,7 +153,7 @@ const MAIL_RU: Provider = Provider {
     pop3: pop3s("pop.mail.ru"),
     smtp: submissions("smtp.mail.ru"),
     hosts: &["mail.ru"],
-    secret: Secret::AppPassword,
+    secret: SecretKind::AppPassword,
     quirks: &[Quirk::OldTls],
     checked: TODAY,
     source: "ISPDB; FairEmail",
@@ -168,7 +168,7 @@ const FREE: Provider = Provider {
     pop3: pop3s("pop.free.fr"),
     smtp: submissions("smtp.free.fr"),
     hosts: &["free.fr"],
-    login: Login::LOCAL_PART,
+    login: LoginNames::LOCAL_PART,
     switch_on: Some("for SMTP, \"SMTP authentifié\" must be switched on, on its web page"),
     note: Some("the user is that of the main address"),
     checked: TODAY,
@@ -195,7 +195,7 @@ const ZOHO_EU: Provider = Provider {
     pop3: pop3s("pop.zoho.eu"),
     smtp: submissions("smtp.zoho.eu"),
     hosts: &["zoho.eu"],
-    secret: Secret::AppPasswordWithTwoFactor,
+    secret: SecretKind::AppPasswordWithTwoFactor,
     secret_page: Some("https://help.zoho.com/portal/kb/articles/manage-application-specific-passwords"),
     switch_on: Some("IMAP or POP3 must be switched on, on its web page; a free plan may lack them"),
     note: Some("the host is that of the account's region"),

@@ -1,7 +1,7 @@
 //! Providers with users everywhere.
 
 use super::kinds::{imaps, pop3s, submission, submissions};
-use super::{BLANK, Limits, Login, LoginForm, PasswordsEnd, Provider, Quirk, Said, Secret};
+use super::{BLANK, LoginForm, LoginNames, PasswordsEnd, Provider, ProviderLimits, Quirk, RefusalText, SecretKind};
 
 const IN_2026: &str = "2026-11-28";
 
@@ -16,15 +16,15 @@ const GMAIL: Provider = Provider {
     pop3: pop3s("pop.gmail.com"),
     smtp: submissions("smtp.gmail.com"),
     hosts: &["gmail.com", "googlemail.com", "smtp.google.com"],
-    secret: Secret::AppPassword,
+    secret: SecretKind::AppPassword,
     secret_page: Some("https://myaccount.google.com/apppasswords"),
-    says: &[Said {
+    says: &[RefusalText {
         words: &["APPLICATION-SPECIFIC PASSWORD", "APP PASSWORD"],
         helps: "an app password is wanted, not the one of the web page; the provider gives one where 2-step verification is on",
         helps_when_busy: false,
     }],
     // 15 over all devices; seven leave room for the others.
-    limits: Limits { connections: Some(15), megabytes_a_day: Some(2500), newest: None },
+    limits: ProviderLimits { connections: Some(15), megabytes_a_day: Some(2500), newest: None },
     quirks: &[Quirk::DeadConnectionsCount, Quirk::PoppedOnce],
     checked: IN_2026,
     source: "Thunderbird; FairEmail, question 23 of its FAQ; support.google.com",
@@ -32,19 +32,19 @@ const GMAIL: Provider = Provider {
 };
 
 /// Where Microsoft's own words say what is wrong, they count whatever the host is called.
-const MICROSOFT_SAYS: &[Said] = &[
-    Said {
+const MICROSOFT_SAYS: &[RefusalText] = &[
+    RefusalText {
         words: &["5.7.139", "SMTPCLIENTAUTHENTICATION IS DISABLED"],
         helps: "Microsoft: SMTP AUTH is switched off for this organisation or mailbox. Its administrator can switch it on; a \
                 password works until the end of December 2026 where it is on, `oauth2: microsoft` in its place after that",
         helps_when_busy: false,
     },
-    Said {
+    RefusalText {
         words: &["5.7.30", "BASIC AUTHENTICATION IS NOT SUPPORTED"],
         helps: "Microsoft takes no password here any more: the relay needs `oauth2: microsoft` (or `token`) in the place of `password`",
         helps_when_busy: false,
     },
-    Said {
+    RefusalText {
         words: &[crate::refusal::NOT_CONNECTED],
         helps: "Microsoft: IMAP may be switched off (Outlook.com: Settings > Mail > Forwarding and IMAP), the user name may be an \
                 alias, or it is busy",
@@ -69,7 +69,7 @@ const OUTLOOK: Provider = Provider {
     pop3: pop3s("outlook.office365.com"),
     smtp: submission("smtp-mail.outlook.com"),
     hosts: &["outlook.com", "hotmail.com"],
-    secret: Secret::OAuth2,
+    secret: SecretKind::OAuth2,
     switch_on: Some("IMAP and POP3 must be switched on, on its web page: Settings > Mail > Forwarding and IMAP"),
     note: Some("the user is the primary address, no alias"),
     passwords: Some(MICROSOFT_PASSWORDS),
@@ -175,7 +175,7 @@ const MICROSOFT_365: Provider = Provider {
     pop3: pop3s("outlook.office365.com"),
     smtp: submission("smtp.office365.com"),
     hosts: &["office365.com"],
-    secret: Secret::OAuth2,
+    secret: SecretKind::OAuth2,
     switch_on: Some("an administrator must switch on IMAP, SMTP AUTH and the program"),
     note: Some("over SMTP a password works until the end of December 2026 where SMTP AUTH is on"),
     says: MICROSOFT_SAYS,
@@ -214,10 +214,10 @@ const YAHOO: Provider = Provider {
     pop3: pop3s("pop.mail.yahoo.com"),
     smtp: submissions("smtp.mail.yahoo.com"),
     hosts: &["yahoo.com"],
-    secret: Secret::AppPassword,
+    secret: SecretKind::AppPassword,
     secret_page: Some("https://help.yahoo.com/kb/generate-manage-rd-party-passwords-sln15241.html"),
     note: Some("Yahoo gives app passwords to some accounts and not to others, and OAuth2 to no new programs"),
-    limits: Limits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
+    limits: ProviderLimits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
     quirks: &[Quirk::OldMailElsewhere],
     checked: IN_2026,
     source: "ISPDB; FairEmail, question 88 of its FAQ",
@@ -229,9 +229,9 @@ const ATT: Provider = Provider {
     domains: &["att.net", "sbcglobal.net"],
     imap: imaps("imap.mail.att.net"),
     hosts: &["att.net"],
-    secret: Secret::AppPassword,
+    secret: SecretKind::AppPassword,
     note: Some("Yahoo runs it, and gives app passwords to some accounts and not to others"),
-    limits: Limits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
+    limits: ProviderLimits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
     checked: IN_2026,
     source: "Thunderbird",
     ..BLANK
@@ -264,9 +264,9 @@ const AOL: Provider = Provider {
     pop3: pop3s("pop.aol.com"),
     smtp: submissions("smtp.aol.com"),
     hosts: &["aol.com"],
-    secret: Secret::AppPassword,
+    secret: SecretKind::AppPassword,
     note: Some("AOL gives app passwords to some accounts and not to others, and OAuth2 to no new programs"),
-    limits: Limits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
+    limits: ProviderLimits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
     checked: IN_2026,
     source: "ISPDB; FairEmail, question 88 of its FAQ",
     ..BLANK
@@ -281,8 +281,8 @@ const ICLOUD: Provider = Provider {
     imap: imaps("imap.mail.me.com"),
     smtp: submission("smtp.mail.me.com"),
     hosts: &["mail.me.com"],
-    login: Login { fetch: LoginForm::LocalPart, send: LoginForm::Address },
-    secret: Secret::AppPassword,
+    login: LoginNames { fetch: LoginForm::LocalPart, send: LoginForm::Address },
+    secret: SecretKind::AppPassword,
     secret_page: Some("https://account.apple.com"),
     note: Some("the user is no alias"),
     quirks: &[Quirk::PeekAlone],
@@ -299,7 +299,7 @@ const FASTMAIL: Provider = Provider {
     pop3: pop3s("pop.fastmail.com"),
     smtp: submissions("smtp.fastmail.com"),
     hosts: &["fastmail.com", "messagingengine.com"],
-    secret: Secret::AppPassword,
+    secret: SecretKind::AppPassword,
     secret_page: Some("https://www.fastmail.com/help/clients/apppassword.html"),
     note: Some("it needs a plan with access for other programs"),
     checked: IN_2026,
@@ -314,7 +314,7 @@ const ZOHO_COM: Provider = Provider {
     pop3: pop3s("pop.zoho.com"),
     smtp: submissions("smtp.zoho.com"),
     hosts: &["zoho.com", "zoho.in", "zoho.com.au", "zoho.jp"],
-    secret: Secret::AppPasswordWithTwoFactor,
+    secret: SecretKind::AppPasswordWithTwoFactor,
     secret_page: Some("https://help.zoho.com/portal/kb/articles/manage-application-specific-passwords"),
     switch_on: Some("IMAP or POP3 must be switched on, on its web page; a free plan may lack them"),
     note: Some(
@@ -333,7 +333,7 @@ const GMX_COM: Provider = Provider {
     pop3: pop3s("pop.gmx.com"),
     smtp: submissions("mail.gmx.com"),
     hosts: &["gmx.com"],
-    secret: Secret::AppPasswordWithTwoFactor,
+    secret: SecretKind::AppPasswordWithTwoFactor,
     switch_on: Some("POP3 and IMAP must be switched on, on its web page, from a desktop"),
     quirks: &[Quirk::IdleForTwelveMinutes],
     checked: IN_2026,
@@ -359,7 +359,7 @@ const PROTON: Provider = Provider {
     name: "Proton Mail",
     domains: &["proton.me", "protonmail.com", "protonmail.ch", "pm.me"],
     mx: &["protonmail.ch"],
-    secret: Secret::Bridge,
+    secret: SecretKind::Bridge,
     note: Some(
         "Proton has no servers for other programs: its Bridge, on your own machine, is one, and shows host, port and password; \
          its certificate is its own, which `tls_pin` trusts",

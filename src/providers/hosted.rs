@@ -1,7 +1,7 @@
 //! Providers of mail for domains of one's own: they are known by the names of their mail exchangers.
 
 use super::kinds::{imaps, pop3s, submissions, unverified};
-use super::{BLANK, Place, Provider, Quirk, Secret};
+use super::{BLANK, Provider, ProviderServer, Quirk, SecretKind};
 
 const IN_2026: &str = "2026-11-28";
 const TODAY: &str = "2026-11-30";
@@ -37,7 +37,7 @@ const IONOS_DE: Provider = Provider {
     pop3: pop3s("pop.ionos.de"),
     smtp: submissions("smtp.ionos.de"),
     hosts: &["ionos.de"],
-    secret: Secret::MailPassword,
+    secret: SecretKind::MailPassword,
     quirks: &[Quirk::IdleForTwelveMinutes],
     checked: TODAY,
     source: "ISPDB; FairEmail",
@@ -85,7 +85,7 @@ const ZOHO_PRO_COM: Provider = Provider {
     pop3: unverified(pop3s("poppro.zoho.com")),
     smtp: submissions("smtppro.zoho.com"),
     hosts: &["imappro.zoho.com", "poppro.zoho.com", "smtppro.zoho.com"],
-    secret: Secret::AppPasswordWithTwoFactor,
+    secret: SecretKind::AppPasswordWithTwoFactor,
     switch_on: Some("IMAP or POP3 must be switched on, on its web page"),
     note: Some("these are the servers of paid plans; free ones have imap.zoho.com and smtp.zoho.com"),
     quirks: &[Quirk::PaidServers],
@@ -110,8 +110,8 @@ const fn hosted(
     name: &'static str,
     mx: &'static [&'static str],
     hosts: &'static [&'static str],
-    imap: Option<Place>,
-    smtp: Option<Place>,
+    imap: Option<ProviderServer>,
+    smtp: Option<ProviderServer>,
 ) -> Provider {
     Provider { name, mx, hosts, imap, smtp, checked: IN_2026, source: "FairEmail", ..BLANK }
 }

@@ -2,16 +2,16 @@
 //!
 //! Its form is told in its head. What is wrong in it is left out: it is generated, and a test reads it.
 
-use super::{Mail, Security};
+use super::{MailProtocol, Security};
 
 /// The file. Without entries every domain is one that it does not know.
 const FILE: &str = include_str!("ispdb.mpl.txt");
 
 /// A server by the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed<'f> {
+pub struct IspdbServer<'f> {
     /// What it speaks.
-    pub mail: Mail,
+    pub mail: MailProtocol,
     /// Its name; may hold `%EMAILDOMAIN%`.
     pub host: &'f str,
     /// The TCP port.
@@ -25,12 +25,12 @@ pub struct Listed<'f> {
 }
 
 /// The servers of a domain, or of a mail exchanger's domain, in lower case; none where it is not known.
-pub fn of_domain(domain: &str) -> Vec<Listed<'static>> {
+pub fn of_domain(domain: &str) -> Vec<IspdbServer<'static>> {
     find(FILE, domain)
 }
 
 /// The same in another text of this form.
-pub fn find<'f>(text: &'f str, domain: &str) -> Vec<Listed<'f>> {
+pub fn find<'f>(text: &'f str, domain: &str) -> Vec<IspdbServer<'f>> {
     let is_its =
         |line: &&str| line.strip_prefix("= ").is_some_and(|domains| domains.split(' ').any(|known| known == domain));
     let mut lines = text.lines().skip_while(|line| !is_its(line)).skip(1);
@@ -38,12 +38,19 @@ pub fn find<'f>(text: &'f str, domain: &str) -> Vec<Listed<'f>> {
     of_provider.filter_map(listed).collect()
 }
 
-fn listed(line: &str) -> Option<Listed<'_>> {
+fn listed(line: &str) -> Option<IspdbServer<'_>> {
     let fields: Vec<&str> = line.split(' ').collect();
     let [mail, host, port, security, user, authentication] = fields.as_slice() else { return None };
-    let mail = Mail::ALL.into_iter().find(|known| known.key() == *mail)?;
+    let mail = MailProtocol::ALL.into_iter().find(|known| known.key() == *mail)?;
     let security = [Security::Implicit, Security::StartTls].into_iter().find(|known| known.word() == *security)?;
-    Some(Listed { mail, host, port: port.parse().ok()?, security, user, is_token_only: *authentication == "token" })
+    Some(IspdbServer {
+        mail,
+        host,
+        port: port.parse().ok()?,
+        security,
+        user,
+        is_token_only: *authentication == "token",
+    })
 }
 
 #[cfg(test)]
@@ -63,8 +70,8 @@ mod tests {
             assert_eq!(
                 shown,
                 [
-                    (Mail::Imap, "imap.a.example", 993, Security::Implicit, false),
-                    (Mail::Smtp, "smtp.a.example", 587, Security::StartTls, true)
+                    (MailProtocol::Imap, "imap.a.example", 993, Security::Implicit, false),
+                    (MailProtocol::Smtp, "smtp.a.example", 587, Security::StartTls, true)
                 ]
             );
         }

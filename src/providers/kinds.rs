@@ -2,7 +2,7 @@
 
 /// A protocol in which a mailbox is reached, or mail is handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Mail {
+pub enum MailProtocol {
     /// RFC 3501.
     Imap,
     /// RFC 1939.
@@ -11,7 +11,7 @@ pub enum Mail {
     Smtp,
 }
 
-impl Mail {
+impl MailProtocol {
     /// All three, in the order in which they are shown.
     pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Smtp];
 
@@ -53,21 +53,21 @@ impl Security {
     }
 
     /// The port that is meant when none is written (RFC 8314, RFC 6409).
-    pub fn port(self, mail: Mail) -> u16 {
+    pub fn port(self, mail: MailProtocol) -> u16 {
         match (self, mail) {
-            (Self::Implicit, Mail::Imap) => 993,
-            (Self::Implicit, Mail::Pop3) => 995,
-            (Self::Implicit, Mail::Smtp) => 465,
-            (Self::StartTls, Mail::Imap) => 143,
-            (Self::StartTls, Mail::Pop3) => 110,
-            (Self::StartTls, Mail::Smtp) => 587,
+            (Self::Implicit, MailProtocol::Imap) => 993,
+            (Self::Implicit, MailProtocol::Pop3) => 995,
+            (Self::Implicit, MailProtocol::Smtp) => 465,
+            (Self::StartTls, MailProtocol::Imap) => 143,
+            (Self::StartTls, MailProtocol::Pop3) => 110,
+            (Self::StartTls, MailProtocol::Smtp) => 587,
         }
     }
 }
 
 /// How well a server is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum Confidence {
     /// The provider or a program that many use says so.
     Verified,
     /// Somebody remembers it so. It is connected to before it is believed, and no password goes there before that.
@@ -76,7 +76,7 @@ pub enum Known {
 
 /// A server of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ProviderServer {
     /// Its name.
     pub host: &'static str,
     /// The TCP port.
@@ -84,39 +84,39 @@ pub struct Place {
     /// How the connection is protected.
     pub security: Security,
     /// How well it is known.
-    pub known: Known,
+    pub known: Confidence,
 }
 
 /// TLS from the first byte at 993.
-pub(super) const fn imaps(host: &'static str) -> Option<Place> {
+pub(super) const fn imaps(host: &'static str) -> Option<ProviderServer> {
     at(host, 993, Security::Implicit)
 }
 
 /// TLS from the first byte at 995.
-pub(super) const fn pop3s(host: &'static str) -> Option<Place> {
+pub(super) const fn pop3s(host: &'static str) -> Option<ProviderServer> {
     at(host, 995, Security::Implicit)
 }
 
 /// TLS from the first byte at 465.
-pub(super) const fn submissions(host: &'static str) -> Option<Place> {
+pub(super) const fn submissions(host: &'static str) -> Option<ProviderServer> {
     at(host, 465, Security::Implicit)
 }
 
 /// STARTTLS at 587.
-pub(super) const fn submission(host: &'static str) -> Option<Place> {
+pub(super) const fn submission(host: &'static str) -> Option<ProviderServer> {
     at(host, 587, Security::StartTls)
 }
 
 /// The same server, of which nobody has made sure.
-pub(super) const fn unverified(place: Option<Place>) -> Option<Place> {
+pub(super) const fn unverified(place: Option<ProviderServer>) -> Option<ProviderServer> {
     match place {
-        Some(place) => Some(Place { known: Known::Unverified, ..place }),
+        Some(place) => Some(ProviderServer { known: Confidence::Unverified, ..place }),
         None => None,
     }
 }
 
-const fn at(host: &'static str, port: u16, security: Security) -> Option<Place> {
-    Some(Place { host, port, security, known: Known::Verified })
+const fn at(host: &'static str, port: u16, security: Security) -> Option<ProviderServer> {
+    Some(ProviderServer { host, port, security, known: Confidence::Verified })
 }
 
 /// What a login name is made of.
@@ -140,31 +140,31 @@ impl LoginForm {
 
 /// The login names of a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Login {
+pub struct LoginNames {
     /// Over IMAP and POP3.
     pub fetch: LoginForm,
     /// Over SMTP.
     pub send: LoginForm,
 }
 
-impl Login {
+impl LoginNames {
     /// The address everywhere.
     pub(super) const ADDRESS: Self = Self { fetch: LoginForm::Address, send: LoginForm::Address };
     /// What stands before the `@` everywhere.
     pub(super) const LOCAL_PART: Self = Self { fetch: LoginForm::LocalPart, send: LoginForm::LocalPart };
 
     /// For this kind of mail.
-    pub fn form(self, mail: Mail) -> LoginForm {
+    pub fn form(self, mail: MailProtocol) -> LoginForm {
         match mail {
-            Mail::Imap | Mail::Pop3 => self.fetch,
-            Mail::Smtp => self.send,
+            MailProtocol::Imap | MailProtocol::Pop3 => self.fetch,
+            MailProtocol::Smtp => self.send,
         }
     }
 }
 
 /// Which secret a provider wants of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Secret {
+pub enum SecretKind {
     /// The one of the mailbox.
     Password,
     /// One that is made for the program, where 2-step verification is on.
@@ -185,7 +185,7 @@ pub enum Secret {
 
 /// How much a provider allows, as far as known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct ProviderLimits {
     /// Connections at the same time to one mailbox, from everywhere.
     pub connections: Option<u16>,
     /// Megabytes that may be fetched a day.
@@ -194,14 +194,14 @@ pub struct Limits {
     pub newest: Option<u32>,
 }
 
-impl Limits {
+impl ProviderLimits {
     /// Nothing is known.
     pub(super) const NONE: Self = Self { connections: None, megabytes_a_day: None, newest: None };
 }
 
 /// What a refusal says, and what helps.
 #[derive(Clone, Copy, Debug)]
-pub struct Said {
+pub struct RefusalText {
     /// In upper case. One of them is enough.
     pub words: &'static [&'static str],
     /// The whole advice.

@@ -15,7 +15,10 @@ pub mod ispdb;
 mod kinds;
 mod text;
 
-pub use self::kinds::{Known, Limits, Login, LoginForm, Mail, PasswordsEnd, Place, Quirk, Said, Secret, Security};
+pub use self::kinds::{
+    Confidence, LoginForm, LoginNames, MailProtocol, PasswordsEnd, ProviderLimits, ProviderServer, Quirk, RefusalText,
+    SecretKind, Security,
+};
 pub use self::text::document;
 
 /// One provider.
@@ -28,17 +31,17 @@ pub struct Provider {
     /// The ends of the names of its mail exchangers, for domains of its customers' own.
     pub mx: &'static [&'static str],
     /// Its IMAP server.
-    pub imap: Option<Place>,
+    pub imap: Option<ProviderServer>,
     /// Its POP3 server.
-    pub pop3: Option<Place>,
+    pub pop3: Option<ProviderServer>,
     /// Its server for mail that leaves.
-    pub smtp: Option<Place>,
+    pub smtp: Option<ProviderServer>,
     /// The ends of the names of its servers, by which a refusal is known as its own; the longest that fits counts.
     pub hosts: &'static [&'static str],
     /// What the login names are.
-    pub login: Login,
+    pub login: LoginNames,
     /// Which secret it wants.
-    pub secret: Secret,
+    pub secret: SecretKind,
     /// The page where that is made, or that says how, as far as known: an https address.
     pub secret_page: Option<&'static str>,
     /// What must be switched on before, and where: the rest of a sentence that begins with "it wants".
@@ -46,11 +49,11 @@ pub struct Provider {
     /// What else to know about its logins: a whole sentence without its full stop.
     pub note: Option<&'static str>,
     /// What its refusals say, whatever the host is called, and what helps then.
-    pub says: &'static [Said],
+    pub says: &'static [RefusalText],
     /// Since when it takes no passwords.
     pub passwords: Option<PasswordsEnd>,
     /// How much it allows.
-    pub limits: Limits,
+    pub limits: ProviderLimits,
     /// In what its servers differ from others.
     pub quirks: &'static [Quirk],
     /// The day on which the row was looked up, like `2026-11-28`.
@@ -68,14 +71,14 @@ const BLANK: Provider = Provider {
     pop3: None,
     smtp: None,
     hosts: &[],
-    login: Login::ADDRESS,
-    secret: Secret::Password,
+    login: LoginNames::ADDRESS,
+    secret: SecretKind::Password,
     secret_page: None,
     switch_on: None,
     note: None,
     says: &[],
     passwords: None,
-    limits: Limits::NONE,
+    limits: ProviderLimits::NONE,
     quirks: &[],
     checked: "",
     source: "",
@@ -83,11 +86,11 @@ const BLANK: Provider = Provider {
 
 impl Provider {
     /// Its server for this kind of mail.
-    pub fn place(&self, mail: Mail) -> Option<&Place> {
+    pub fn place(&self, mail: MailProtocol) -> Option<&ProviderServer> {
         match mail {
-            Mail::Imap => self.imap.as_ref(),
-            Mail::Pop3 => self.pop3.as_ref(),
-            Mail::Smtp => self.smtp.as_ref(),
+            MailProtocol::Imap => self.imap.as_ref(),
+            MailProtocol::Pop3 => self.pop3.as_ref(),
+            MailProtocol::Smtp => self.smtp.as_ref(),
         }
     }
 }
@@ -104,9 +107,9 @@ pub fn of_domain(domain: &str) -> Option<&'static Provider> {
 }
 
 /// Whether an address of that domain is a whole account: its servers are known, and somebody has made sure of them.
-pub fn is_enough(domain: &str, incoming: Mail) -> bool {
-    let is_sure = |place: Option<&Place>| place.is_some_and(|place| place.known == Known::Verified);
-    of_domain(domain).is_some_and(|it| is_sure(it.place(incoming)) && is_sure(it.place(Mail::Smtp)))
+pub fn is_enough(domain: &str, incoming: MailProtocol) -> bool {
+    let is_sure = |place: Option<&ProviderServer>| place.is_some_and(|place| place.known == Confidence::Verified);
+    of_domain(domain).is_some_and(|it| is_sure(it.place(incoming)) && is_sure(it.place(MailProtocol::Smtp)))
 }
 
 /// The provider that takes the mail of a domain, by the name of its mail exchanger.
@@ -121,7 +124,7 @@ pub fn of_host(host: &str) -> Option<&'static Provider> {
 
 /// What helps against a refusal, by its text in upper case, whatever the host is called. The second part: whether it helps where
 /// the refusal passes by itself, too.
-pub fn help_by_text(upper: &str) -> Option<&'static Said> {
+pub fn help_by_text(upper: &str) -> Option<&'static RefusalText> {
     all().flat_map(|provider| provider.says).find(|said| said.words.iter().any(|words| upper.contains(words)))
 }
 
@@ -160,7 +163,7 @@ mod tests {
             for host in provider.domains.iter().chain(provider.mx).chain(provider.hosts) {
                 assert!(is_host(host), "{name}: {host}");
             }
-            for mail in Mail::ALL {
+            for mail in MailProtocol::ALL {
                 let Some(place) = provider.place(mail) else { continue };
                 assert!(is_host(place.host), "{name}: {}", place.host);
                 assert_eq!(place.port, place.security.port(mail), "{name}: {place:?}");
@@ -168,7 +171,7 @@ mod tests {
                     of_host(place.host).unwrap_or_else(|| panic!("{name}: {} is not among its hosts", place.host));
                 assert_eq!(known.secret, provider.secret, "{name}: a refusal of {} names another secret", place.host);
             }
-            assert!(provider.imap.is_some() || provider.secret == Secret::Bridge, "{name} has no server");
+            assert!(provider.imap.is_some() || provider.secret == SecretKind::Bridge, "{name} has no server");
             assert!(!provider.helps().contains(['\n', '\r']) && provider.helps().starts_with(name), "{name}");
         }
         assert!(all().count() >= 45, "{}", all().count());
@@ -220,8 +223,8 @@ mod tests {
     #[test]
     fn login_names_follow_the_form() {
         let icloud = of_domain("me.com").unwrap();
-        assert_eq!(icloud.login.form(Mail::Imap).of("ann@me.com"), "ann");
-        assert_eq!(icloud.login.form(Mail::Smtp).of("ann@me.com"), "ann@me.com");
-        assert_eq!(of_domain("web.de").unwrap().login.form(Mail::Smtp).of("ann@web.de"), "ann");
+        assert_eq!(icloud.login.form(MailProtocol::Imap).of("ann@me.com"), "ann");
+        assert_eq!(icloud.login.form(MailProtocol::Smtp).of("ann@me.com"), "ann@me.com");
+        assert_eq!(of_domain("web.de").unwrap().login.form(MailProtocol::Smtp).of("ann@web.de"), "ann");
     }
 }

@@ -1,6 +1,6 @@
 //! What the table says to people.
 
-use super::{Known, LoginForm, Mail, Place, Provider, Secret, Security, all};
+use super::{Confidence, LoginForm, MailProtocol, Provider, ProviderServer, SecretKind, Security, all};
 
 impl Provider {
     /// What helps when it refuses a password: which one it wants, what must be switched on, what the user name is.
@@ -26,7 +26,7 @@ impl Provider {
     }
 }
 
-impl Secret {
+impl SecretKind {
     /// What is wanted: the end of "it wants …".
     pub fn words(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ fn row(provider: &Provider) -> String {
     };
     line("domains", provider.domains.join(", "));
     line("mail exchangers", provider.mx.iter().map(|end| format!("*.{end}")).collect::<Vec<_>>().join(", "));
-    for mail in Mail::ALL {
+    for mail in MailProtocol::ALL {
         line(mail.name(), provider.place(mail).map(shown).unwrap_or_default());
     }
     line("logins", sentence(&provider.helps()));
@@ -93,12 +93,12 @@ fn row(provider: &Provider) -> String {
     text
 }
 
-fn shown(place: &Place) -> String {
+fn shown(place: &ProviderServer) -> String {
     let tls = match place.security {
         Security::Implicit => "TLS",
         Security::StartTls => "STARTTLS",
     };
-    let doubt = if place.known == Known::Unverified { " ?" } else { "" };
+    let doubt = if place.known == Confidence::Unverified { " ?" } else { "" };
     format!("{} port {}, {tls}{doubt}", place.host, place.port)
 }
 

@@ -46,17 +46,17 @@ impl Listed {
     }
 
     /// The result of fetching this message, after `came` bytes on the wire.
-    pub(super) fn item(&self, key: Key, bytes: Bytes, came: u64) -> Item {
+    pub(super) fn item(&self, key: Key, bytes: Bytes, came: u64) -> FetchOutcome {
         match whole::judge(self.announced, came) {
-            Ok(whole) => Item::Fetched(Fetched { envelope: self.envelope(key, &bytes), bytes, whole }),
-            Err(error) if came == 0 => Item::Failed(key, error),
+            Ok(whole) => FetchOutcome::Fetched(Fetched { envelope: self.envelope(key, &bytes), bytes, whole }),
+            Err(error) if came == 0 => FetchOutcome::Failed(key, error),
             Err(error) => self.doubted(key, bytes, error),
         }
     }
 
     /// The result if what came may not be the whole message.
-    pub(super) fn doubted(&self, key: Key, bytes: Bytes, error: Error) -> Item {
-        Item::Doubtful { envelope: self.envelope(key, &bytes), bytes, error }
+    pub(super) fn doubted(&self, key: Key, bytes: Bytes, error: Error) -> FetchOutcome {
+        FetchOutcome::Doubtful { envelope: self.envelope(key, &bytes), bytes, error }
     }
 
     /// What is known besides the bytes. A message without any date is taken to have arrived now.
@@ -69,7 +69,7 @@ impl Listed {
 
 /// The result of fetching one message.
 #[derive(Debug)]
-pub enum Item {
+pub enum FetchOutcome {
     /// It is complete.
     Fetched(Fetched),
     /// It was there when the folder was listed, but no longer.
@@ -87,7 +87,7 @@ pub enum Item {
     },
 }
 
-impl Item {
+impl FetchOutcome {
     /// The result for the message at which a connection broke, because it may be the cause.
     pub(super) fn broken_at(key: Key, error: &Error) -> Option<Self> {
         let is_ours = matches!(error.kind(), Kind::Disk | Kind::State | Kind::Stopped);

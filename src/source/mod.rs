@@ -22,11 +22,11 @@ mod whole;
 
 pub use batch::{BATCH_BYTES, BATCH_MESSAGES, WINDOW};
 pub use glance::{Glance, Stat};
-pub use listed::{Fetched, Item, Listed};
+pub use listed::{FetchOutcome, Fetched, Listed};
 pub use listing::{Complete, Listing, Reach, Stood};
-pub use news::{Heard, Push};
+pub use news::{Heard, PushMethod};
 pub use offers::Offers;
-pub use outlet::{Batch, Memory, Outlet, Room};
+pub use outlet::{Batch, MemoryBudget, Outlet, Room};
 pub use settled::{Chosen, Settled};
 pub use spool::Spool;
 pub use whole::{Whole, is_about_size};
@@ -108,10 +108,10 @@ impl Source {
     }
 
     /// How the server reports news in this session, as far as is known: a server may offer what it later refuses.
-    pub fn pushed(&self) -> Push {
+    pub fn pushed(&self) -> PushMethod {
         match self {
             Self::Imap(imap) => imap.pushed(),
-            Self::Pop3(_) => Push::None,
+            Self::Pop3(_) => PushMethod::None,
         }
     }
 

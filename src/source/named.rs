@@ -2,14 +2,14 @@
 
 /// Messages with their ids, in the server's order.
 #[derive(Debug, Default)]
-pub(super) struct Named<N> {
+pub(super) struct NamedMessages<N> {
     /// Each message with its unique id.
     pub(super) messages: Vec<(Vec<u8>, N)>,
     /// The ids of messages whose name an earlier message has too.
     pub(super) doubled: Vec<Vec<u8>>,
 }
 
-impl<N> Named<N> {
+impl<N> NamedMessages<N> {
     pub(super) fn new(named: Vec<(N, Vec<u8>)>) -> Self {
         let ordinals = ordinals(&named);
         let mut doubled = Vec::new();

@@ -13,7 +13,7 @@ pub enum Heard {
 
 /// How a server reports news.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Push {
+pub enum PushMethod {
     /// About all folders of the user, with NOTIFY (RFC 5465). Shared folders are not included.
     Notify,
     /// About one folder, with IDLE (RFC 2177).

@@ -3,7 +3,7 @@
 use super::{imap, pop3};
 use crate::config::{Protocol, Server};
 use crate::error::Result;
-use crate::net::probe::Shown;
+use crate::net::probe::ShownTls;
 
 /// The offers of a server before the login.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub struct Offers {
     /// Its capabilities, as it wrote them.
     pub capabilities: Vec<String>,
     /// What its TLS handshake showed.
-    pub shown: Option<Shown>,
+    pub shown: Option<ShownTls>,
     /// Whether a login can be bound to the TLS connection (RFC 9266).
     pub can_bind: bool,
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use super::Item;
+use super::FetchOutcome;
 
 /// How many bytes of messages, by their announced sizes, may be in the program at once, for all accounts
 /// together.
@@ -16,9 +16,9 @@ const PERMIT_BYTES: usize = 1024;
 
 /// The memory limit, shared by all accounts.
 #[derive(Clone, Debug)]
-pub struct Memory(Arc<Semaphore>);
+pub struct MemoryBudget(Arc<Semaphore>);
 
-impl Default for Memory {
+impl Default for MemoryBudget {
     fn default() -> Self {
         Self(Arc::new(Semaphore::new(MEMORY_BYTES / PERMIT_BYTES)))
     }
@@ -34,7 +34,7 @@ pub struct Room {
 #[derive(Debug)]
 pub struct Batch {
     /// The messages.
-    pub items: Vec<Item>,
+    pub items: Vec<FetchOutcome>,
     /// Their part of the memory limit.
     pub room: Room,
 }
@@ -43,13 +43,13 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Outlet {
     batches: mpsc::Sender<Batch>,
-    memory: Memory,
+    memory: MemoryBudget,
     stop: CancellationToken,
 }
 
 impl Outlet {
     /// A channel that holds one batch, so that one is fetched while another waits and a third is being committed.
-    pub fn new(memory: &Memory, stop: &CancellationToken) -> (Self, mpsc::Receiver<Batch>) {
+    pub fn new(memory: &MemoryBudget, stop: &CancellationToken) -> (Self, mpsc::Receiver<Batch>) {
         let (batches, receive) = mpsc::channel(1);
         (Self { batches, memory: memory.clone(), stop: stop.clone() }, receive)
     }
@@ -71,7 +71,7 @@ impl Outlet {
     }
 
     /// Sends a batch. It is dropped if nobody receives it any more ([`Self::is_over`]).
-    pub async fn send(&self, items: Vec<Item>, room: Room) {
+    pub async fn send(&self, items: Vec<FetchOutcome>, room: Room) {
         if !items.is_empty() {
             self.batches.send(Batch { items, room }).await.ok();
         }
@@ -91,7 +91,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_accounts_share_one_bound() {
-        let memory = Memory::default();
+        let memory = MemoryBudget::default();
         let stop = CancellationToken::new();
         let ((one, mut received), (other, _)) = (Outlet::new(&memory, &stop), Outlet::new(&memory, &stop));
         let all = one.room(u64::MAX).await;

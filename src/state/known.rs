@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::Known;
+use super::KnownOrigin;
 use super::rows::{STOOD, remembered};
 use super::sqlite::Sql;
 use crate::message::Origin;
 
 /// What is remembered of all messages.
-pub(super) fn all(db: &Connection, origin: &Arc<Origin>) -> Sql<Known> {
+pub(super) fn all(db: &Connection, origin: &Arc<Origin>) -> Sql<KnownOrigin> {
     let mut query = db.prepare_cached(
         "SELECT id, mark, announced, head_hash, at, dress, missing_since IS NOT NULL
          FROM seen JOIN origin USING (origin)
@@ -26,11 +26,11 @@ pub(super) fn all(db: &Connection, origin: &Arc<Origin>) -> Sql<Known> {
         }
         keys.insert(id, remembered(row, 1)?);
     }
-    Ok(Known::new(Arc::clone(origin), keys, missing, !was_looked_at(db, origin)?))
+    Ok(KnownOrigin::new(Arc::clone(origin), keys, missing, !was_looked_at(db, origin)?))
 }
 
 /// What is remembered of these messages. Each is looked up by its id.
-pub(super) fn among(db: &Connection, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Sql<Known> {
+pub(super) fn among(db: &Connection, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Sql<KnownOrigin> {
     let Origin { account, folder, generation } = &**origin;
     let mut query = db.prepare_cached(
         "SELECT mark, announced, head_hash, at, dress, missing_since IS NOT NULL FROM seen
@@ -46,7 +46,7 @@ pub(super) fn among(db: &Connection, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> S
             missing.extend(Some(id.clone()).filter(|_| is_missing));
         }
     }
-    Ok(Known::new(Arc::clone(origin), keys, missing, !was_looked_at(db, origin)?))
+    Ok(KnownOrigin::new(Arc::clone(origin), keys, missing, !was_looked_at(db, origin)?))
 }
 
 /// Whether there is a row of an origin: the folder was listed, and may have been empty.

@@ -8,8 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::clock::{Clock, EARLIEST, Seen, is_possible};
 use super::sqlite::Sql;
 use super::{Entry, counts, facts};
-use crate::config::entries::Entry as ListEntry;
-use crate::decision::{ANSWERED, Counted, Fact, Read, Write};
+use crate::config::entries::ListedEntry as ListEntry;
+use crate::decision::{ANSWERED, AnsweredQuestion, Counted, Fact, Write};
 use crate::safeguard::Safeguard;
 
 /// How many keys one handle may hold. Beyond that, those that expire first are removed.
@@ -68,7 +68,7 @@ pub(super) fn counted(db: &Connection, of: &Counted) -> Sql<u64> {
 /// knew what earlier ones write.
 pub(super) fn are_unchanged(db: &Connection, entries: &[Entry]) -> Sql<bool> {
     for (n, entry) in entries.iter().enumerate() {
-        for Read { fact, answer } in &entry.reads {
+        for AnsweredQuestion { fact, answer } in &entry.reads {
             let written = || entries[..n].iter().flat_map(|earlier| &earlier.writes);
             let now = match (fact, Write::latest(written(), fact)) {
                 (Fact::Counted { of, number }, _) => {

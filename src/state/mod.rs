@@ -67,6 +67,6 @@ pub use set_aside::{MBOX_SPOOL, SET_ASIDE};
 pub use sqlite::SqliteStore;
 pub use standing::Standing;
 pub use store::{
-    Attempt, Ended, JournalEntry, JournalRow, Known, Mark, OutboxRow, OutboxState, OwedCopy, Remembered, Rest, Store,
-    Trouble, Unfinished,
+    Attempt, JournalEntry, JournalRow, KeyPurpose, KnownOrigin, OutboxRow, OutboxState, OwedCopy, RecipientEnd,
+    RememberedKey, Rest, Store, Trouble, Unfinished,
 };

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::sqlite::{Sql, SqliteStore};
-use super::{Ended, Entry, EntryId, OutboxRow, OutboxState, OwedCopy, Owned, Places, Rest};
+use super::{Entry, EntryId, OutboxRow, OutboxState, OwedCopy, Owned, Places, RecipientEnd, Rest};
 use crate::decision::Telling;
 use crate::error::Result;
 
@@ -232,7 +232,7 @@ struct Stored<'r> {
     #[serde(flatten)]
     telling: Cow<'r, Telling>,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
-    ended: Cow<'r, [Ended]>,
+    ended: Cow<'r, [RecipientEnd]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     copy: Option<StoredCopy>,
 }

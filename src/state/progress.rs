@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{Before, Known, Original, Stamp, Synced, Unfinished};
-use crate::decision::{Read, Telling, Version, Write};
+use super::{Before, KnownOrigin, Original, Stamp, Synced, Unfinished};
+use crate::decision::{AnsweredQuestion, Telling, Version, Write};
 use crate::error::{Error, Kind, Result};
 use crate::message::{DeliveryName, Key};
 
@@ -93,7 +93,7 @@ pub struct Entry {
     /// The unique part of its file names.
     pub name: DeliveryName,
     /// How its key is remembered: [`super::Mark::Here`], or as doubtful.
-    pub mark: super::Mark,
+    pub mark: super::KeyPurpose,
     /// The size the server announced.
     pub announced: u64,
     /// The hash of its header block.
@@ -123,7 +123,7 @@ pub struct Entry {
     /// The message before its rules.
     pub before: Before,
     /// What its rules read from the state.
-    pub reads: Vec<Read>,
+    pub reads: Vec<AnsweredQuestion>,
     /// What its rules write to the state.
     pub writes: Vec<Write>,
     /// What goes to the outbox, with the file in the spool that holds its bytes.
@@ -272,14 +272,14 @@ pub struct Settlement {
 
 impl Settlement {
     /// The permissions for messages of earlier runs that the server still has, fetched before `before`.
-    pub fn of_earlier(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
+    pub fn of_earlier(known: &KnownOrigin, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
         let earlier = known.here().filter(|(_, r)| r.at <= before);
-        earlier.map(|(id, r)| Self { key: known.key(id), is_copied: r.mark == super::Mark::Copied }).collect()
+        earlier.map(|(id, r)| Self { key: known.key(id), is_copied: r.mark == super::KeyPurpose::Copied }).collect()
     }
 
     /// The permissions for messages that were deleted, the last time before `before`, and that the server still lists.
-    pub fn not_let_go(known: &Known, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
-        let again = known.iter().filter(|(_, r)| r.mark == super::Mark::NotLetGo && r.at <= before);
+    pub fn not_let_go(known: &KnownOrigin, _proof: &Recovered, before: Timestamp) -> Vec<Self> {
+        let again = known.iter().filter(|(_, r)| r.mark == super::KeyPurpose::NotLetGo && r.at <= before);
         again.map(|(id, _)| Self { key: known.key(id), is_copied: false }).collect()
     }
 

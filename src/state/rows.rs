@@ -5,8 +5,8 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use super::sqlite::Sql;
 use super::{
-    About, Attempt, Entry, EntryId, JournalRow, Mark, MboxTarget, Owned, Places, Remembered, Stamp, Target, Trouble,
-    before, outbox,
+    About, Attempt, Entry, EntryId, JournalRow, KeyPurpose, MboxTarget, Owned, Places, RememberedKey, Stamp, Target,
+    Trouble, before, outbox,
 };
 use crate::decision::{ANSWERED, Write};
 use crate::message::Origin;
@@ -45,7 +45,7 @@ pub(super) fn insert_entry(
 ) -> Sql<EntryId> {
     let origin = origins.id(tx, &entry.key.origin)?;
     let (head_hash, dress) = (Some(entry.head_hash), Some(entry.dress));
-    let here = Remembered { mark: entry.mark, announced: entry.announced, head_hash, dress, at: entry.at };
+    let here = RememberedKey { mark: entry.mark, announced: entry.announced, head_hash, dress, at: entry.at };
     remember(tx, origin, &entry.key.id, &here)?;
     tx.prepare_cached("DELETE FROM attempt WHERE origin = ?1 AND id = ?2")?.execute(params![origin, entry.key.id])?;
     let About { from, subject, message_id } = &entry.about;
@@ -89,7 +89,7 @@ pub(super) fn insert_entry(
     Ok(id)
 }
 
-pub(super) fn remember(tx: &Transaction<'_>, origin: i64, id: &[u8], what: &Remembered) -> Sql<()> {
+pub(super) fn remember(tx: &Transaction<'_>, origin: i64, id: &[u8], what: &RememberedKey) -> Sql<()> {
     tx.prepare_cached(
         "INSERT OR REPLACE INTO seen (origin, id, mark, announced, head_hash, at, dress) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
@@ -181,8 +181,8 @@ pub(super) fn journal_row(row: &Row<'_>, places: &Places) -> Sql<JournalRow> {
     })
 }
 
-pub(super) fn remembered(row: &Row<'_>, from: usize) -> Sql<Remembered> {
-    Ok(Remembered {
+pub(super) fn remembered(row: &Row<'_>, from: usize) -> Sql<RememberedKey> {
+    Ok(RememberedKey {
         mark: mark_of(row.get(from)?),
         announced: row.get(from + 1)?,
         head_hash: row.get(from + 2)?,
@@ -220,37 +220,37 @@ fn trouble_of(number: i64) -> Trouble {
 /// The number of [`Mark::Stood`].
 pub(super) const STOOD: i64 = 11;
 
-fn mark_number(mark: Mark) -> i64 {
+fn mark_number(mark: KeyPurpose) -> i64 {
     match mark {
-        Mark::Here => 0,
-        Mark::Skipped => 1,
-        Mark::SetAside => 2,
-        Mark::Settled => 3,
-        Mark::TooOld => 4,
-        Mark::Again => 5,
-        Mark::Replaced => 8,
-        Mark::NotLetGo => 9,
-        Mark::Redressed => 6,
-        Mark::Doubtful => 7,
-        Mark::Copied => 10,
-        Mark::Stood => STOOD,
+        KeyPurpose::Here => 0,
+        KeyPurpose::Skipped => 1,
+        KeyPurpose::SetAside => 2,
+        KeyPurpose::Settled => 3,
+        KeyPurpose::TooOld => 4,
+        KeyPurpose::Again => 5,
+        KeyPurpose::Replaced => 8,
+        KeyPurpose::NotLetGo => 9,
+        KeyPurpose::Redressed => 6,
+        KeyPurpose::Doubtful => 7,
+        KeyPurpose::Copied => 10,
+        KeyPurpose::Stood => STOOD,
     }
 }
 
-fn mark_of(number: i64) -> Mark {
+fn mark_of(number: i64) -> KeyPurpose {
     match number {
-        1 => Mark::Skipped,
-        2 => Mark::SetAside,
-        3 => Mark::Settled,
-        4 => Mark::TooOld,
-        5 => Mark::Again,
-        8 => Mark::Replaced,
-        9 => Mark::NotLetGo,
-        6 => Mark::Redressed,
-        10 => Mark::Copied,
-        7 => Mark::Doubtful,
-        STOOD => Mark::Stood,
-        _ => Mark::Here,
+        1 => KeyPurpose::Skipped,
+        2 => KeyPurpose::SetAside,
+        3 => KeyPurpose::Settled,
+        4 => KeyPurpose::TooOld,
+        5 => KeyPurpose::Again,
+        8 => KeyPurpose::Replaced,
+        9 => KeyPurpose::NotLetGo,
+        6 => KeyPurpose::Redressed,
+        10 => KeyPurpose::Copied,
+        7 => KeyPurpose::Doubtful,
+        STOOD => KeyPurpose::Stood,
+        _ => KeyPurpose::Here,
     }
 }
 

@@ -19,10 +19,11 @@ use super::rows::{
 use super::slots::Slots;
 use super::water::Water;
 use super::{
-    About, Attempt, Entry, EntryId, JournalEntry, JournalRow, Known, Later, Mark, Owned, Places, Recording, Remembered,
-    Staged, Store, Trouble, Unfinished, before, counts, facts, folder_mark, journal, memory, outbox, owner, prune,
+    About, Attempt, Entry, EntryId, JournalEntry, JournalRow, KeyPurpose, KnownOrigin, Later, Owned, Places, Recording,
+    RememberedKey, Staged, Store, Trouble, Unfinished, before, counts, facts, folder_mark, journal, memory, outbox,
+    owner, prune,
 };
-use crate::config::entries::Entry as ListEntry;
+use crate::config::entries::ListedEntry as ListEntry;
 use crate::decision::{Counted, Fact, Write};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Key, Origin};
@@ -202,11 +203,11 @@ impl Store for SqliteStore {
         })
     }
 
-    fn known(&self, origin: &Arc<Origin>) -> Result<Known> {
+    fn known(&self, origin: &Arc<Origin>) -> Result<KnownOrigin> {
         self.read("reading which messages are known", |db| known::all(db, origin))
     }
 
-    fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<Known> {
+    fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<KnownOrigin> {
         self.read("looking up which messages are known", |db| known::among(db, origin, ids))
     }
 
@@ -214,7 +215,7 @@ impl Store for SqliteStore {
         self.read("reading whether a folder was listed", |db| known::was_looked_at(db, origin))
     }
 
-    fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {
+    fn remembered(&self, key: &Key) -> Result<Option<RememberedKey>> {
         let Origin { account, folder, generation } = &*key.origin;
         self.read("looking up a message", |db| {
             db.prepare_cached(
@@ -239,14 +240,14 @@ impl Store for SqliteStore {
         Ok(generations.into_iter().map(|generation| Arc::new(Origin { generation, ..origin.clone() })).collect())
     }
 
-    fn mark(&self, owned: &Owned, marks: &[(Key, Remembered)]) -> Result<()> {
+    fn mark(&self, owned: &Owned, marks: &[(Key, RememberedKey)]) -> Result<()> {
         self.write_for(owned, "remembering messages", |tx| {
             let mut origins = Origins::default();
             marks.iter().try_for_each(|(key, what)| remember(tx, origins.id(tx, &key.origin)?, &key.id, what))
         })
     }
 
-    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, Remembered)]) -> Result<()> {
+    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, RememberedKey)]) -> Result<()> {
         self.write_for(owned, "remembering messages under new numbers", |tx| {
             let mut origins = Origins::default();
             old.iter().try_for_each(|key| forget(tx, origins.id(tx, &key.origin)?, &key.id))?;
@@ -334,7 +335,7 @@ impl Store for SqliteStore {
                 .query_row(params![origin, row.key.id], |row| remembered(row, 0))
                 .optional()?;
             match known.filter(|_| told) {
-                Some(known) => remember(tx, origin, &row.key.id, &Remembered { mark: Mark::Again, ..known })?,
+                Some(known) => remember(tx, origin, &row.key.id, &RememberedKey { mark: KeyPurpose::Again, ..known })?,
                 None => forget(tx, origin, &row.key.id)?,
             }
             folder_mark::forget(tx, origin)?;

@@ -13,7 +13,7 @@ use super::{
     Before, EntryId, FolderMarks, Later, Leaving, MboxTarget, Outbox, Owned, Pacing, Recording, Registry, Staged,
     Target,
 };
-use crate::config::entries::Entry as ListEntry;
+use crate::config::entries::ListedEntry as ListEntry;
 use crate::decision::{Counted, Fact, Telling, Write};
 use crate::error::Result;
 use crate::message::{Key, Origin};
@@ -25,25 +25,25 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     fn unfinished_spaces(&self) -> Result<Vec<String>>;
 
     /// What is remembered of an origin's messages.
-    fn known(&self, origin: &Arc<Origin>) -> Result<Known>;
+    fn known(&self, origin: &Arc<Origin>) -> Result<KnownOrigin>;
 
     /// What is remembered of these messages of an origin, and no more.
-    fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<Known>;
+    fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<KnownOrigin>;
 
     /// Whether an origin was listed before.
     fn was_looked_at(&self, origin: &Origin) -> Result<bool>;
 
     /// What is remembered of one key.
-    fn remembered(&self, key: &Key) -> Result<Option<Remembered>>;
+    fn remembered(&self, key: &Key) -> Result<Option<RememberedKey>>;
 
     /// Earlier generations (UIDVALIDITY values) of the same folder that still hold keys, newest first.
     fn earlier_generations(&self, origin: &Origin) -> Result<Vec<Arc<Origin>>>;
 
     /// Remembers keys without delivering anything: skipped, set aside, deleted on the server, recognised.
-    fn mark(&self, owned: &Owned, marks: &[(Key, Remembered)]) -> Result<()>;
+    fn mark(&self, owned: &Owned, marks: &[(Key, RememberedKey)]) -> Result<()>;
 
     /// Forgets keys and remembers others instead, in one transaction: in between, every message would count as new.
-    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, Remembered)]) -> Result<()>;
+    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, RememberedKey)]) -> Result<()>;
 
     /// Records decided and staged messages with what they write and send, and marks earlier entries done, in one
     /// transaction. It checks again what the decisions read; if an answer has changed, nothing is recorded.
@@ -139,7 +139,7 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
 
 /// Why a key is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum KeyPurpose {
     /// The message is filed.
     Here,
     /// It was on the server before the first run, which was not to fetch it.
@@ -170,9 +170,9 @@ pub enum Mark {
 
 /// One remembered key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Remembered {
+pub struct RememberedKey {
     /// Why it is remembered.
-    pub mark: Mark,
+    pub mark: KeyPurpose,
     /// The size the server announced.
     pub announced: u64,
     /// The hash of the header block, if it was seen.
@@ -184,27 +184,27 @@ pub struct Remembered {
     pub at: Timestamp,
 }
 
-impl Remembered {
+impl RememberedKey {
     /// A message whose header was not read.
-    pub fn unread(mark: Mark, announced: u64, at: Timestamp) -> Self {
+    pub fn unread(mark: KeyPurpose, announced: u64, at: Timestamp) -> Self {
         Self { mark, announced, head_hash: None, dress: None, at }
     }
 }
 
 /// Everything remembered of one origin.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownOrigin {
     origin: Arc<Origin>,
-    keys: HashMap<Vec<u8>, Remembered>,
+    keys: HashMap<Vec<u8>, RememberedKey>,
     missing: HashSet<Vec<u8>>,
     first_time: bool,
 }
 
-impl Known {
+impl KnownOrigin {
     /// Builds it, for a [`Store`]. `missing` holds the ids that the last complete listing lacked.
     pub fn new(
         origin: Arc<Origin>,
-        keys: HashMap<Vec<u8>, Remembered>,
+        keys: HashMap<Vec<u8>, RememberedKey>,
         missing: HashSet<Vec<u8>>,
         first_time: bool,
     ) -> Self {
@@ -227,7 +227,7 @@ impl Known {
     }
 
     /// What is remembered of one id.
-    pub fn get(&self, id: &[u8]) -> Option<&Remembered> {
+    pub fn get(&self, id: &[u8]) -> Option<&RememberedKey> {
         self.keys.get(id)
     }
 
@@ -242,13 +242,13 @@ impl Known {
     }
 
     /// All keys.
-    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &Remembered)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &RememberedKey)> {
         self.keys.iter().map(|(id, r)| (id.as_slice(), r))
     }
 
     /// The messages that are filed.
-    pub fn here(&self) -> impl Iterator<Item = (&[u8], &Remembered)> {
-        self.iter().filter(|(_, r)| matches!(r.mark, Mark::Here | Mark::Copied))
+    pub fn here(&self) -> impl Iterator<Item = (&[u8], &RememberedKey)> {
+        self.iter().filter(|(_, r)| matches!(r.mark, KeyPurpose::Here | KeyPurpose::Copied))
     }
 
     /// The key of an id.
@@ -305,7 +305,7 @@ pub struct OutboxRow {
     /// What is sent, and to whom still.
     pub telling: Telling,
     /// The recipients that are finished, in order.
-    pub ended: Vec<Ended>,
+    pub ended: Vec<RecipientEnd>,
     /// The file in the spool with the bytes.
     pub bytes: PathBuf,
     /// Its state.
@@ -339,7 +339,7 @@ pub struct OwedCopy {
 
 /// The outcome for one of several recipients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ended {
+pub struct RecipientEnd {
     /// The address.
     pub to: String,
     /// Whether it was refused for good; otherwise it was sent.
@@ -350,7 +350,7 @@ pub struct Ended {
 
 impl OutboxRow {
     /// Records the outcome for a recipient.
-    pub fn end(&mut self, ended: Ended) {
+    pub fn end(&mut self, ended: RecipientEnd) {
         self.ended.retain(|other| other.to != ended.to);
         self.ended.push(ended);
     }
@@ -364,7 +364,7 @@ impl OutboxRow {
     }
 
     /// The recipients that were refused while others were not.
-    pub fn refused(&self) -> impl Iterator<Item = &Ended> {
+    pub fn refused(&self) -> impl Iterator<Item = &RecipientEnd> {
         self.ended.iter().filter(|ended| ended.is_refused)
     }
 

@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use jiff::{Timestamp, Zoned};
-use mailsluice::decision::{EnvelopeFrom, Form, Importance, Notify, Per, Reject, Reply, Vacation, Way};
+use mailsluice::decision::{EnvelopeFrom, Importance, Notify, Per, Reject, Reply, ReplyForm, Vacation, Way};
 use mailsluice::message::Message;
 use mailsluice::outbox::compose::{self, Desk};
 
@@ -26,7 +26,7 @@ const AWAY: Vacation = Vacation {
     from: None,
     to: String::new(),
     envelope_from: EnvelopeFrom::Null,
-    form: Form { fcc: None, addresses: Vec::new(), mime: false },
+    form: ReplyForm { fcc: None, addresses: Vec::new(), mime: false },
 };
 
 fn away() -> Vacation {
@@ -44,7 +44,7 @@ fn again() -> Reply {
         to: "ann@far.example".to_owned(),
         sender: String::new(),
         envelope_from: EnvelopeFrom::Null,
-        form: Form::default(),
+        form: ReplyForm::default(),
     }
 }
 
@@ -391,7 +391,7 @@ fn b17_the_body_is_text_in_the_encoding_it_needs() {
 #[test]
 fn b17_mime_is_an_entity_with_fields_of_its_own() {
     let with = |text: &str| {
-        let form = Form { mime: true, ..Form::default() };
+        let form = ReplyForm { mime: true, ..ReplyForm::default() };
         vacation(CROWD, &Vacation { text: text.to_owned(), form, ..away() })
     };
     for (said, kind, encoding, body) in [
@@ -465,7 +465,7 @@ fn b17_an_entity_is_checked_when_the_rule_is_read() {
         let engine = read("Content-Type: text/html\n\n<p>${subject}</p>").unwrap();
         let decision = decided(&engine, format!("{ASKED}Subject: a b\n\nx\n"));
         let form = decision.tellings().next().and_then(|telling| telling.way.form().cloned());
-        assert_eq!(form, Some(Form { mime: true, ..Form::default() }));
+        assert_eq!(form, Some(ReplyForm { mime: true, ..ReplyForm::default() }));
     }
 }
 

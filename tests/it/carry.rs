@@ -13,15 +13,15 @@ use mailsluice::config::address_books::Format;
 use mailsluice::config::lists;
 use mailsluice::config::template::{FolderName, Template};
 use mailsluice::decision::{
-    Action, Decision, Deferral, EnvelopeFrom, Fact, Failure, Filing, Place, Read, Redirect, RedirectMode, Telling, Way,
-    Write,
+    Action, AnsweredQuestion, Decision, Deferral, EnvelopeFrom, Fact, Failure, Filing, Place, Redirect, RedirectMode,
+    Telling, Way, Write,
 };
 use mailsluice::deliver::recover;
-use mailsluice::filter::{Answer, Ask, Facts, Known};
+use mailsluice::filter::{Ask, FactAnswer, Facts, KnownList};
 use mailsluice::message::{Bytes, Envelope, Flags, Key, Message, Origin};
 use mailsluice::pass::{Committer, Decide, World};
 use mailsluice::pipeline;
-use mailsluice::source::{Fetched, Item, Whole};
+use mailsluice::source::{FetchOutcome, Fetched, Whole};
 use mailsluice::state::{JournalRow, Places, RealDisk, SqliteStore};
 use tempfile::TempDir;
 
@@ -86,7 +86,7 @@ impl Home {
         let item = |(n, bytes): (usize, Bytes)| {
             let arrived = Timestamp::from_second(1_700_000_000).unwrap();
             let envelope = Envelope { key: key(n + 1), arrived, flags: Flags::default(), announced: 1 };
-            Item::Fetched(Fetched { envelope, bytes, whole: Whole::given() })
+            FetchOutcome::Fetched(Fetched { envelope, bytes, whole: Whole::given() })
         };
         committer.commit(messages.into_iter().enumerate().map(item).collect()).unwrap();
         committer.finish().unwrap();
@@ -222,7 +222,7 @@ fn what_changes_meanwhile_is_decided_anew() {
         }
         let _ = message;
         let actions = vec![file(if answer { "again" } else { "fresh" }, &[], 0)];
-        Ok(Decision { actions, reads: vec![Read { fact, answer }], ..Decision::default() })
+        Ok(Decision { actions, reads: vec![AnsweredQuestion { fact, answer }], ..Decision::default() })
     });
     assert_eq!(count.load(Ordering::SeqCst), 4);
     assert_eq!(home.mail(), BTreeMap::from([(("again".to_owned(), MAIL.to_owned()), 2)]));
@@ -232,13 +232,13 @@ fn what_changes_meanwhile_is_decided_anew() {
 
 fn note(store: &SqliteStore, write: Write) {
     use mailsluice::message::DeliveryName;
-    use mailsluice::state::{About, Before, Entry, Mark, Owned, Staged, Store, sync_dirs};
+    use mailsluice::state::{About, Before, Entry, KeyPurpose, Owned, Staged, Store, sync_dirs};
     let key = Key::new(&Arc::new(Origin { account: "other".into(), ..origin() }), "1");
     let entry = Entry {
         name: DeliveryName::of(&key),
         key,
         announced: 0,
-        mark: Mark::Here,
+        mark: KeyPurpose::Here,
         head_hash: [0; 16],
         dress: [0; 16],
         size: 0,
@@ -272,12 +272,16 @@ fn what_changes_again_and_again_is_left_for_the_next_pass() {
             &other,
             if answer { Write::Unlist { list, entry } } else { Write::List { list, entry, value: None, until: None } },
         );
-        Ok(Decision { actions: vec![file("x", &[], 0)], reads: vec![Read { fact, answer }], ..Decision::default() })
+        Ok(Decision {
+            actions: vec![file("x", &[], 0)],
+            reads: vec![AnsweredQuestion { fact, answer }],
+            ..Decision::default()
+        })
     };
     let mut committer = home.committer(decide);
     let envelope = Envelope { key: key(1), arrived: Timestamp::now(), flags: Flags::default(), announced: 1 };
     let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()), whole: Whole::given() };
-    let error = committer.commit(vec![Item::Fetched(fetched)]).unwrap_err();
+    let error = committer.commit(vec![FetchOutcome::Fetched(fetched)]).unwrap_err();
     assert!(error.is_transient(), "{error}");
     assert_eq!(home.mail(), BTreeMap::new());
     assert!(home.world.store.remembered(&key(1)).unwrap().is_none());
@@ -293,7 +297,7 @@ fn messages_of_one_batch_know_each_other() {
         let answer = facts.holds(&fact).unwrap();
         let actions = vec![if answer { Action::Discard } else { file("fresh", &[], 0) }];
         let writes = vec![Write::Seen { handle, key, until: Timestamp::MAX }];
-        Ok(Decision { actions, reads: vec![Read { fact, answer }], writes, ..Decision::default() })
+        Ok(Decision { actions, reads: vec![AnsweredQuestion { fact, answer }], writes, ..Decision::default() })
     });
     assert_eq!(home.mail(), BTreeMap::from([(("fresh".to_owned(), MAIL.to_owned()), 1)]));
     assert_eq!(home.spool().len(), 2);
@@ -427,21 +431,21 @@ fn rules_may_ask_programs_and_list_files() {
         };
         let out = b"body\n1\n".to_vec();
         let script = "sed '1,/^$/d'; echo $MAILSLUICE_X; exit 4";
-        assert_eq!(ask(&["/bin/sh", "-c", script], Some(message)), Answer::Ended { code: 4, out });
-        assert!(matches!(ask(&["/nonexistent"], None), Answer::Failed(why) if why.contains("could not be started")));
-        let list = |from| facts.list(&lists::Origin { from, format: Format::Lines });
-        assert!(matches!(list(lists::From::File(path.clone())), Known::Entries(found) if found.find("a@x").is_some()));
-        assert!(matches!(list(lists::From::File("/nonexistent".into())), Known::Failed(_)));
+        assert_eq!(ask(&["/bin/sh", "-c", script], Some(message)), FactAnswer::Ended { code: 4, out });
+        assert!(matches!(ask(&["/nonexistent"], None), FactAnswer::Failed(why) if why.contains("could not be started")));
+        let list = |from| facts.list(&lists::EntriesOrigin { from, format: Format::Lines });
+        assert!(matches!(list(lists::ListSource::File(path.clone())), KnownList::Entries(found) if found.find("a@x").is_some()));
+        assert!(matches!(list(lists::ListSource::File("/nonexistent".into())), KnownList::Failed(_)));
         let told = |script: &str| {
             let run = ["/bin/sh", "-c", script].map(str::to_owned).to_vec();
-            list(lists::From::Command(run, Duration::from_secs(3600)))
+            list(lists::ListSource::Command(run, Duration::from_secs(3600)))
         };
         // Asked once: what it says then would be another thing.
         let counts = format!("echo x >>{0}; wc -l <{0}", path.with_extension("count").display());
         for _ in 0..3 {
-            assert!(matches!(told(&counts), Known::Entries(found) if found.find("1").is_some()));
+            assert!(matches!(told(&counts), KnownList::Entries(found) if found.find("1").is_some()));
         }
-        assert!(matches!(told("exit 3"), Known::Failed(why) if why.contains("ended with 3")));
+        assert!(matches!(told("exit 3"), KnownList::Failed(why) if why.contains("ended with 3")));
         doing(vec![file("asked", &[], 0)])
     });
     assert_eq!(home.mail().len(), 1);
@@ -470,7 +474,7 @@ fn an_mbox_is_appended_to_and_where_a_folder_has_its_name_the_message_is_kept() 
     let mut committer = home.committer(into_box("old"));
     let envelope = Envelope { key: key(9), arrived: Timestamp::now(), flags: Flags::default(), announced: 1 };
     let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()), whole: Whole::given() };
-    committer.commit(vec![Item::Fetched(fetched)]).unwrap();
+    committer.commit(vec![FetchOutcome::Fetched(fetched)]).unwrap();
     assert!(home.mail().contains_key(&("INBOX".to_owned(), MAIL.to_owned())), "{:?}", home.mail());
     committer.finish().unwrap();
     drop(committer);

@@ -921,7 +921,7 @@ fn reload_says_what_changed_and_what_the_config_is_warned_of() {
                 break event["changes"].clone();
             }
         };
-        let changes: mailsluice::daemon::changes::Changes = serde_json::from_value(words).unwrap();
+        let changes: mailsluice::daemon::changes::ConfigChanges = serde_json::from_value(words).unwrap();
         assert_eq!(changes.in_words(), what, "{text}");
     }
     let twin = format!("{}{}", config, Account::on("imap: {host: 127.0.0.1, port: 1, tls: none}").entry("twin"));

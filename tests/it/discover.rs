@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use mailsluice::config::Config;
-use mailsluice::discover::{Found, Offer, Options, Ports, config_lines, discover};
+use mailsluice::discover::{DiscoverOptions, DiscoveryPorts, Found, Offer, config_lines, discover};
 use mailsluice::error::Kind;
-use mailsluice::providers::Mail;
+use mailsluice::providers::MailProtocol;
 use rustls::ServerConfig;
 use sha2::{Digest, Sha256};
 
@@ -36,7 +36,7 @@ fn certificate() -> Arc<ServerConfig> {
 /// The world in which is looked: nothing is asked that is not in it.
 struct World {
     _home: tempfile::TempDir,
-    options: Options,
+    options: DiscoverOptions,
 }
 
 impl World {
@@ -44,9 +44,9 @@ impl World {
         let home = tempfile::tempdir().unwrap();
         let ca_file = Some(tls::write_ca(home.path()));
         // Port 1 refuses.
-        let ports = Ports { https: 1, http: 1, imap: 1, pop3: 1, smtp: 1, submission: 1 };
+        let ports = DiscoveryPorts { https: 1, http: 1, imap: 1, pop3: 1, smtp: 1, submission: 1 };
         let deadline = Duration::from_secs(60);
-        let options = Options { resolver: Some(dns.address()), ca_file, deadline, ports, database: None };
+        let options = DiscoverOptions { resolver: Some(dns.address()), ca_file, deadline, ports, database: None };
         Self { _home: home, options }
     }
 
@@ -107,8 +107,8 @@ fn a_provider_of_the_table_is_known_without_asking_anybody() {
     let dns = names(&[]);
     let found = World::new(&dns).look_for("ann@ME.com");
     assert_eq!(found.provider.unwrap().name, "iCloud");
-    assert_eq!(shown(found.best(Mail::Imap)), ("imap.mail.me.com", 993, "ann", true, "table"));
-    assert_eq!(shown(found.best(Mail::Smtp)), ("smtp.mail.me.com", 587, "ann@ME.com", true, "table"));
+    assert_eq!(shown(found.best(MailProtocol::Imap)), ("imap.mail.me.com", 993, "ann", true, "table"));
+    assert_eq!(shown(found.best(MailProtocol::Smtp)), ("smtp.mail.me.com", 587, "ann@ME.com", true, "table"));
     assert!(dns.asked().is_empty(), "{:?}", dns.asked());
 }
 
@@ -117,7 +117,7 @@ fn a_server_in_doubt_is_connected_to_before_it_is_named() {
     let dns = names(&[]);
     let found = World::new(&dns).look_for("ann@mailbox.org");
     assert_eq!(dns.asked().first().map(String::as_str), Some("pop3.mailbox.org"));
-    assert!(found.best(Mail::Pop3).is_none() && found.best(Mail::Imap).is_some(), "{found:?}");
+    assert!(found.best(MailProtocol::Pop3).is_none() && found.best(MailProtocol::Imap).is_some(), "{found:?}");
     assert_eq!(why(&found, "pop3.mailbox.org"), "it is not verified, and it does not answer");
 }
 
@@ -132,8 +132,8 @@ fn domains_of_customers_are_known_by_their_exchangers() {
             names(&[("firm.example", Record::Mx(20, "mx.other.example")), ("firm.example", Record::Mx(10, exchanger))]);
         let found = World::new(&dns).look();
         assert_eq!(found.provider.unwrap().name, provider);
-        assert_eq!(shown(found.best(Mail::Imap)), (host, 993, ADDRESS, false, "mx"), "DNS is not signed");
-        assert_eq!(found.best(Mail::Imap).unwrap().is_token_only, is_token_only);
+        assert_eq!(shown(found.best(MailProtocol::Imap)), (host, 993, ADDRESS, false, "mx"), "DNS is not signed");
+        assert_eq!(found.best(MailProtocol::Imap).unwrap().is_token_only, is_token_only);
     }
 }
 
@@ -147,8 +147,12 @@ fn autoconfig_of_the_domain_is_confirmed_and_goes_before_dns() {
         let dns = names(&[("firm.example", Record::Mx(10, "aspmx.l.google.com"))]);
         let web = WebServer::start(Some(certificate()), &[(place, autoconfig("imap.firm.example"))]);
         let found = World::with_web(&dns, &web).look();
-        assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"), "{place}");
-        assert_eq!(shown(found.best(Mail::Smtp)), ("smtp.firm.example", 587, ADDRESS, true, "autoconfig"));
+        assert_eq!(
+            shown(found.best(MailProtocol::Imap)),
+            ("imap.firm.example", 993, "ann+x", true, "autoconfig"),
+            "{place}"
+        );
+        assert_eq!(shown(found.best(MailProtocol::Smtp)), ("smtp.firm.example", 587, ADDRESS, true, "autoconfig"));
         assert!(found.provider.is_none(), "the servers are not Google's");
         assert!(
             web.requests().contains(&format!("{place}?emailaddress=ann%2Bx%40firm.example")),
@@ -166,7 +170,7 @@ fn autoconfig_over_http_is_not_confirmed() {
     let mut world = World::new(&dns);
     world.options.ports.http = web.port();
     let found = world.look();
-    assert_eq!(shown(found.best(Mail::Imap)), ("imap.evil.example", 993, "ann+x", false, "autoconfig-http"));
+    assert_eq!(shown(found.best(MailProtocol::Imap)), ("imap.evil.example", 993, "ann+x", false, "autoconfig-http"));
 }
 
 #[test]
@@ -203,10 +207,10 @@ fn pacc_counts_with_its_hash_alone() {
         let dns = names(&records);
         let web = WebServer::start(Some(certificate()), &[(place, Answer::text(PACC))]);
         let found = World::with_web(&dns, &web).look();
-        assert_eq!(found.best(Mail::Imap).is_some(), is_believed, "{records:?} {found:?}");
+        assert_eq!(found.best(MailProtocol::Imap).is_some(), is_believed, "{records:?} {found:?}");
         if is_believed {
-            assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, ADDRESS, true, "pacc"));
-            assert_eq!(shown(found.best(Mail::Smtp)), ("smtp.firm.example", 465, ADDRESS, true, "pacc"));
+            assert_eq!(shown(found.best(MailProtocol::Imap)), ("imap.firm.example", 993, ADDRESS, true, "pacc"));
+            assert_eq!(shown(found.best(MailProtocol::Smtp)), ("smtp.firm.example", 465, ADDRESS, true, "pacc"));
         }
     }
 }
@@ -222,9 +226,9 @@ fn services_of_dns_are_not_confirmed() {
         ("_submissions._tcp.firm.example", Record::Srv(0, 0, 465, "not_a host.example")),
     ]);
     let found = World::new(&dns).look();
-    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 1993, ADDRESS, false, "srv"));
-    assert!(found.best(Mail::Pop3).is_none(), "a target that is the root means that there is none");
-    assert_eq!(shown(found.best(Mail::Smtp)), ("smtp.firm.example", 587, ADDRESS, false, "srv"));
+    assert_eq!(shown(found.best(MailProtocol::Imap)), ("imap.firm.example", 1993, ADDRESS, false, "srv"));
+    assert!(found.best(MailProtocol::Pop3).is_none(), "a target that is the root means that there is none");
+    assert_eq!(shown(found.best(MailProtocol::Smtp)), ("smtp.firm.example", 587, ADDRESS, false, "srv"));
     assert_eq!(found.offers.len(), 3, "{found:?}");
 }
 
@@ -238,7 +242,10 @@ fn mozillas_database_is_asked_by_the_domain_and_by_the_exchanger() {
         let web = WebServer::start(Some(certificate()), &[(place, autoconfig("imap.firm.example"))]);
         let mut world = World::with_web(&dns, &web);
         world.options.database = Some(format!("https://database.example:{}/v1.1/", web.port()));
-        assert_eq!(shown(world.look().best(Mail::Imap)), ("imap.firm.example", 993, "ann+x", is_confirmed, origin));
+        assert_eq!(
+            shown(world.look().best(MailProtocol::Imap)),
+            ("imap.firm.example", 993, "ann+x", is_confirmed, origin)
+        );
         let of_database = web.requests().into_iter().filter(|asked| asked.starts_with("database"));
         assert!(of_database.clone().all(|asked| !asked.contains("ann")), "it learns the domain alone");
         assert!(of_database.count() >= 1);
@@ -254,8 +261,8 @@ fn usual_names_are_taken_where_a_server_greets_behind_tls() {
     // What greets as another protocol is no server of this one.
     world.options.ports.smtp = imap.port();
     let found = world.look();
-    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", imap.port(), ADDRESS, false, "guess"));
-    assert!(found.best(Mail::Smtp).is_none(), "{found:?}");
+    assert_eq!(shown(found.best(MailProtocol::Imap)), ("imap.firm.example", imap.port(), ADDRESS, false, "guess"));
+    assert!(found.best(MailProtocol::Smtp).is_none(), "{found:?}");
     let other = Greeter::start(tls::server_config_for(&["other.example"]), "* OK ready\r\n");
     world.options.ports.imap = other.port();
     assert!(world.look().offers.is_empty(), "a certificate for another name");
@@ -273,9 +280,12 @@ fn a_usual_name_may_begin_tls_later_and_must_begin_it() {
         let server = SmtpServer::start(SmtpOptions { security, ..SmtpOptions::default() });
         world.options.ports.submission = server.port();
         let found = world.look();
-        assert_eq!(found.best(Mail::Smtp).is_some(), is_taken, "{security:?} {found:?}");
+        assert_eq!(found.best(MailProtocol::Smtp).is_some(), is_taken, "{security:?} {found:?}");
         if is_taken {
-            assert_eq!(shown(found.best(Mail::Smtp)), ("smtp.firm.example", server.port(), ADDRESS, false, "guess"));
+            assert_eq!(
+                shown(found.best(MailProtocol::Smtp)),
+                ("smtp.firm.example", server.port(), ADDRESS, false, "guess")
+            );
         }
     }
 }
@@ -297,7 +307,7 @@ fn the_order_is_the_one_of_trust() {
     world.options.database = Some(format!("https://database.example:{}/", web.port()));
     let found = world.look();
     let hosts: Vec<&str> =
-        found.offers.iter().filter(|offer| offer.mail == Mail::Imap).map(|offer| offer.host.as_str()).collect();
+        found.offers.iter().filter(|offer| offer.mail == MailProtocol::Imap).map(|offer| offer.host.as_str()).collect();
     assert_eq!(hosts, ["own.firm.example", "database.firm.example", "imap.gmail.com", "srv.firm.example"]);
 }
 
@@ -336,7 +346,10 @@ fn a_host_that_is_none_is_left_out_and_the_others_stay() {
     for host in ["a&#10;imap: evil.example", "imap&#9;.firm.example", "10.0.0.1", "imap.firm.example#"] {
         let web = WebServer::start_with(Some(certificate()), |_| everywhere(autoconfig(host)));
         let found = World::with_web(&dns, &web).look();
-        assert!(found.best(Mail::Imap).is_none() && found.best(Mail::Smtp).is_some(), "{host} {found:?}");
+        assert!(
+            found.best(MailProtocol::Imap).is_none() && found.best(MailProtocol::Smtp).is_some(),
+            "{host} {found:?}"
+        );
     }
 }
 
@@ -367,7 +380,7 @@ fn redirections_stay_within_https_and_end() {
         all
     });
     let found = World::with_web(&dns, &good).look();
-    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
+    assert_eq!(shown(found.best(MailProtocol::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
 }
 
 #[test]
@@ -380,7 +393,7 @@ fn who_does_not_answer_holds_up_nobody() {
     let mut world = World::with_web(&dns, &web);
     world.options.deadline = Duration::from_secs(1);
     let found = world.look();
-    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, ADDRESS, false, "srv"));
+    assert_eq!(shown(found.best(MailProtocol::Imap)), ("imap.firm.example", 993, ADDRESS, false, "srv"));
     assert_eq!(why(&found, "PACC"), "it did not answer in time");
     assert!(!why(&found, "autoconfig").is_empty(), "{found:?}");
 }
@@ -397,12 +410,12 @@ fn a_place_that_is_silent_does_not_take_the_others_along() {
     };
     // The first one answers: what comes behind it is not waited for.
     let found = World::with_web(&dns, &start(2)).look();
-    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
+    assert_eq!(shown(found.best(MailProtocol::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
     let web = start(0);
     let mut world = World::with_web(&dns, &web);
     world.options.deadline = Duration::from_secs(2);
     let found = world.look();
-    assert_eq!(shown(found.best(Mail::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
+    assert_eq!(shown(found.best(MailProtocol::Imap)), ("imap.firm.example", 993, "ann+x", true, "autoconfig"));
     assert!(found.offers[0].origin.to_string().contains(".well-known/autoconfig"), "{found:?}");
 }
 
@@ -427,7 +440,7 @@ fn what_is_no_address_is_refused() {
     for text in
         ["ann", "ann@", "@firm.example", "ann@firm example", "ann@-x.example", "ann@[127.0.0.1]", "a\nb@firm.example"]
     {
-        let error = runtime.block_on(discover(text, &Options::default())).unwrap_err();
+        let error = runtime.block_on(discover(text, &DiscoverOptions::default())).unwrap_err();
         assert_eq!(error.kind(), Kind::Usage, "{text}");
     }
 }

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mailsluice::config::Settings;
-use mailsluice::config::problem::{Problem, Problems, Source};
+use mailsluice::config::problem::{Problem, Problems, SourceFile};
 use mailsluice::config::reader::Base;
 use mailsluice::config::yaml::Document;
-use mailsluice::config::{FilterSource, Script, filters};
+use mailsluice::config::{FilterSource, LuaFilter, filters};
 use mailsluice::decision::{Action, Decision, Place};
 use mailsluice::filter::Engine;
-use mailsluice::filter::trial::Told;
+use mailsluice::filter::trial::ToldFacts;
 use mailsluice::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
 
 /// What is usual: an own address, a trusted server, `+` as delimiter.
@@ -25,7 +25,7 @@ pub fn settings() -> Settings {
 
 /// Rules in YAML, as they stand in a rule file.
 pub fn yaml_with(text: &str, settings: &Settings) -> Result<Engine, Vec<Problem>> {
-    let source = Arc::new(Source::new("rules.yaml", text));
+    let source = Arc::new(SourceFile::new("rules.yaml", text));
     let mut problems = Problems::new(&source);
     let document = Document::parse(&source, &mut problems);
     let Some(document) = document else { return Err(problems.into_vec()) };
@@ -48,7 +48,7 @@ pub fn yaml(text: &str) -> Engine {
 #[track_caller]
 pub fn files(texts: &[String]) -> Engine {
     let read = |(number, text): (usize, &String)| {
-        let source = Arc::new(Source::new(format!("rules-{number}.yaml"), text));
+        let source = Arc::new(SourceFile::new(format!("rules-{number}.yaml"), text));
         let mut problems = Problems::new(&source);
         let document = Document::parse(&source, &mut problems).unwrap();
         let file = filters::with_parameters(&document, None, &Base::new("/", None), &mut problems);
@@ -64,8 +64,8 @@ pub fn files(texts: &[String]) -> Engine {
 
 /// A script.
 pub fn lua_with(text: &str, settings: &Settings) -> Result<Engine, Vec<Problem>> {
-    let source = Arc::new(Source::new("script.lua", text));
-    let script = Script { source, param: Vec::new(), lists: Vec::new(), base: Base::new("/", None) };
+    let source = Arc::new(SourceFile::new("script.lua", text));
+    let script = LuaFilter { source, param: Vec::new(), lists: Vec::new(), base: Base::new("/", None) };
     Engine::compile(&[FilterSource::Lua(script)], settings).map(|(engine, _)| engine)
 }
 
@@ -93,14 +93,14 @@ pub fn message(bytes: impl AsRef<[u8]>) -> Arc<Message> {
 /// How the message came: to the account `work`, just now.
 pub fn envelope() -> Envelope {
     let origin = Arc::new(Origin { account: "work".into(), folder: "INBOX".into(), generation: 0 });
-    let arrived = Told::default().now.timestamp();
+    let arrived = ToldFacts::default().now.timestamp();
     Envelope { key: Key::new(&origin, "1"), arrived, flags: Flags::default(), announced: 0 }
 }
 
 /// What is decided in an ordinary world.
 #[track_caller]
 pub fn decide(engine: &Engine, message: &Arc<Message>) -> Decision {
-    engine.decide(message, &envelope(), &Told::default()).unwrap_or_else(|deferral| panic!("{deferral:?}"))
+    engine.decide(message, &envelope(), &ToldFacts::default()).unwrap_or_else(|deferral| panic!("{deferral:?}"))
 }
 
 /// What is decided about a message given as text.

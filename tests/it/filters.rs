@@ -8,13 +8,13 @@ use std::sync::Arc;
 use mailsluice::config::Settings;
 use mailsluice::config::filters::{self, head_of, head_of_script};
 use mailsluice::config::library::{SHIPPED, Shipped};
-use mailsluice::config::parameters::Head;
-use mailsluice::config::problem::{Problem, Problems, Source};
+use mailsluice::config::parameters::FilterHead;
+use mailsluice::config::problem::{Problem, Problems, SourceFile};
 use mailsluice::config::reader::Base;
 use mailsluice::config::yaml::{Document, Node, Value};
-use mailsluice::config::{FilterSource, RuleFile, Script};
+use mailsluice::config::{FilterSource, LuaFilter, RuleFile};
 use mailsluice::filter::Engine;
-use mailsluice::filter::trial::{self, Verdict};
+use mailsluice::filter::trial::{self, TestVerdict};
 
 use crate::rule_files::failures;
 
@@ -27,7 +27,7 @@ fn no_base() -> Base {
 }
 
 fn document(file: &str, text: &str) -> Document {
-    let source = Arc::new(Source::new(Path::new("filters").join(file), text));
+    let source = Arc::new(SourceFile::new(Path::new("filters").join(file), text));
     let mut problems = Problems::new(&source);
     Document::parse(&source, &mut problems).unwrap_or_else(|| panic!("{}", shown(&problems.into_vec())))
 }
@@ -37,13 +37,13 @@ fn rule_file(file: &str, text: &str) -> RuleFile {
     RuleFile::plain(document(file, text), &no_base())
 }
 
-fn script(shipped: &Shipped) -> Script {
-    let source = Arc::new(Source::new(Path::new("filters").join(shipped.file), shipped.text));
-    Script { source, param: Vec::new(), lists: Vec::new(), base: no_base() }
+fn script(shipped: &Shipped) -> LuaFilter {
+    let source = Arc::new(SourceFile::new(Path::new("filters").join(shipped.file), shipped.text));
+    LuaFilter { source, param: Vec::new(), lists: Vec::new(), base: no_base() }
 }
 
-fn head(shipped: &Shipped) -> Head {
-    let source = Arc::new(Source::new(shipped.file, shipped.text));
+fn head(shipped: &Shipped) -> FilterHead {
+    let source = Arc::new(SourceFile::new(shipped.file, shipped.text));
     let mut problems = Problems::new(&source);
     let head = match shipped.tests {
         None => head_of(&document(shipped.file, shipped.text), &mut problems),
@@ -62,7 +62,7 @@ fn open(path: &Path) -> std::io::Result<Vec<u8>> {
     fs::read(path)
 }
 
-fn run(shipped: &Shipped) -> Vec<Verdict> {
+fn run(shipped: &Shipped) -> Vec<TestVerdict> {
     let verdicts = match shipped.tests {
         None => trial::run(&FilterSource::Yaml(rule_file(shipped.file, shipped.text)), &settings(), &open),
         Some(tests) => {
@@ -86,7 +86,7 @@ fn compiled(shipped: &Shipped) -> (Engine, Vec<Problem>) {
     let needs = head(shipped).parameters.iter().any(|parameter| parameter.default.is_none());
     let first = tests_of(shipped).into_iter().next();
     let with = first.as_ref().and_then(|test| test.get("with")).filter(|_| needs);
-    let source = Arc::new(Source::new(shipped.file, shipped.text));
+    let source = Arc::new(SourceFile::new(shipped.file, shipped.text));
     let mut problems = Problems::new(&source);
     let filter = match shipped.tests {
         None => {

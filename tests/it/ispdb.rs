@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use mailsluice::providers::ispdb::find;
-use mailsluice::providers::{Mail, Security};
+use mailsluice::providers::{MailProtocol, Security};
 use roxmltree::{Document, Node};
 
 const FILE: &str = "src/providers/ispdb.mpl.txt";
@@ -65,7 +65,7 @@ fn documents_become_lines() {
                     smtp smtp.local.example 587 starttls %EMAILLOCALPART%.%EMAILDOMAIN% password\n";
     assert_eq!((text.as_str(), providers), (expected, 2), "what has no server with TLS is left out");
     let found = find(&text, "local.example");
-    assert_eq!((found[0].mail, found[0].is_token_only, found[1].is_token_only), (Mail::Imap, true, false));
+    assert_eq!((found[0].mail, found[0].is_token_only, found[1].is_token_only), (MailProtocol::Imap, true, false));
     assert_eq!(find(&text, "mx.firm.example").len(), 3);
 }
 

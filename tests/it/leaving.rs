@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use mailsluice::message::{Bytes, Fitted, LONGEST_LINE, Message, to_lf};
-use mailsluice::outbox::relay::{Mail, Verdict};
+use mailsluice::outbox::relay::{Mail, RecipientVerdict};
 use mailsluice::outbox::smtp::SmtpRelay;
 
 use crate::outbox::User;
@@ -243,7 +243,7 @@ async fn a_real_postfix_without_8bitmime_files_the_same_content() {
         if message.fitted(false).unwrap().left().is_none() {
             let mail = Mail { from: "me@home.example", to: &to, message: &message, no_reports: false };
             let verdicts = connection.send(&mail).await.unwrap();
-            let Verdict::Sent(words) = &verdicts[0] else { panic!("{name}: {verdicts:?}") };
+            let RecipientVerdict::Sent(words) = &verdicts[0] else { panic!("{name}: {verdicts:?}") };
             assert!(words.starts_with("encoded for its relay ("), "{name}: {words}");
             sent.insert(name, message);
         }

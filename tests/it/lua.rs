@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use mailsluice::config::Settings;
 use mailsluice::decision::Decision;
-use mailsluice::filter::Answer;
-use mailsluice::filter::trial::Told;
+use mailsluice::filter::FactAnswer;
+use mailsluice::filter::trial::ToldFacts;
 
 use crate::engine::{body, decided, envelope, failure, lua, message, settings, shown, yaml};
 
@@ -200,8 +200,8 @@ fn logging() {
 
 #[test]
 fn programs() {
-    let programs = BTreeMap::from([("next".to_owned(), Answer::Ended { code: 0, out: b"17\n".to_vec() })]);
-    let told = Told { programs, ..Told::default() };
+    let programs = BTreeMap::from([("next".to_owned(), FactAnswer::Ended { code: 0, out: b"17\n".to_vec() })]);
+    let told = ToldFacts { programs, ..ToldFacts::default() };
     let script =
         body("local r = act.execute{run = {'next'}, timeout = 10} if r.code == 0 then act.fileinto('t/' .. r.out) end");
     let decision = script.decide(&message(MESSAGE), &envelope(), &told).unwrap();
@@ -223,7 +223,7 @@ rules:
     let decision = decided(&engine, MESSAGE);
     assert_eq!((decision.to_string().as_str(), decision.writes.len()), ("keep", 1), "{decision:?}");
     let lists = [("muted".to_owned(), [("ann+work@mail.example".to_owned(), None)].into())].into();
-    let told = Told { lists, ..Told::default() };
+    let told = ToldFacts { lists, ..ToldFacts::default() };
     let decision = engine.decide(&message(MESSAGE), &envelope(), &told).unwrap();
     assert_eq!(decision.to_string(), "discard");
     fails("m:in_list('mee', 'x')", "did you mean `me`?");
@@ -268,13 +268,13 @@ fn the_time_of_a_program_is_not_the_script_s() {
     let engine =
         crate::engine::lua_with("return function(m, act) act.execute{run = {'slow'}} act.fileinto('x') end", &short)
             .unwrap();
-    let slow = Slow(Told::default());
+    let slow = Slow(ToldFacts::default());
     let decision = engine.decide(&message(MESSAGE), &envelope(), &slow).unwrap();
     assert_eq!(decision.to_string(), "fileinto x", "{decision:?}");
 }
 
 /// A world whose programs take their time.
-struct Slow(Told);
+struct Slow(ToldFacts);
 
 impl mailsluice::filter::Facts for Slow {
     fn now(&self) -> jiff::Zoned {
@@ -293,11 +293,11 @@ impl mailsluice::filter::Facts for Slow {
         self.0.last_number(counter)
     }
 
-    fn list(&self, origin: &mailsluice::config::lists::Origin) -> mailsluice::filter::Known {
+    fn list(&self, origin: &mailsluice::config::lists::EntriesOrigin) -> mailsluice::filter::KnownList {
         self.0.list(origin)
     }
 
-    fn ask(&self, question: &mailsluice::filter::Ask<'_>) -> Answer {
+    fn ask(&self, question: &mailsluice::filter::Ask<'_>) -> FactAnswer {
         std::thread::sleep(std::time::Duration::from_millis(300));
         self.0.ask(question)
     }

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use mailsluice::decision::{Decision, Fact, Read, Way, Write};
+use mailsluice::decision::{AnsweredQuestion, Decision, Fact, Way, Write};
 use mailsluice::filter::Engine;
-use mailsluice::filter::trial::Told;
+use mailsluice::filter::trial::ToldFacts;
 use mailsluice::state::{Entry, Lock, Recording, Store};
 
 use crate::engine::{body, decided, envelope, failure, message, settings, shown, yaml, yaml_with};
@@ -30,7 +30,7 @@ const LUA: &str = "local ticket = act.number{counter = 'support', width = 4}
 
 /// What is decided where the counter gave 41 last.
 fn after_41(engine: &Engine) -> Decision {
-    let told = Told { numbers: HashMap::from([("support".to_owned(), 41)]), ..Told::default() };
+    let told = ToldFacts { numbers: HashMap::from([("support".to_owned(), 41)]), ..ToldFacts::default() };
     engine.decide(&message(ASKED), &envelope(), &told).unwrap()
 }
 
@@ -38,8 +38,8 @@ fn number(number: u64) -> Write {
     Write::Number { counter: "support".into(), number }
 }
 
-fn is_not_given(number: u64) -> Read {
-    Read { fact: Fact::Numbered { counter: "support".into(), number }, answer: false }
+fn is_not_given(number: u64) -> AnsweredQuestion {
+    AnsweredQuestion { fact: Fact::Numbered { counter: "support".into(), number }, answer: false }
 }
 
 #[test]
@@ -86,9 +86,9 @@ fn one_message_may_take_several_and_each_counter_counts_for_itself() {
 #[test]
 fn a_rule_that_fails_takes_none() {
     let rule = yaml("rules:\n  - do: [{number: {counter: support, set: a}}, {execute: [fails]}]");
-    let told = Told {
-        programs: [("fails".to_owned(), mailsluice::filter::Answer::Ended { code: 1, out: Vec::new() })].into(),
-        ..Told::default()
+    let told = ToldFacts {
+        programs: [("fails".to_owned(), mailsluice::filter::FactAnswer::Ended { code: 1, out: Vec::new() })].into(),
+        ..ToldFacts::default()
     };
     let broken = rule.decide(&message(ASKED), &envelope(), &told).unwrap();
     for decision in [broken, decided(&body("act.number('support') error('x')"), ASKED)] {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-use mailsluice::program::{Ended, Failure, Output, Program};
+use mailsluice::program::{Ended, OutputUse, Program, ProgramFailure};
 use tempfile::TempDir;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -25,7 +25,7 @@ fn script(text: &str) -> Case {
 }
 
 impl Case {
-    fn run(&self, input: Option<&[u8]>) -> Result<Ended, Failure> {
+    fn run(&self, input: Option<&[u8]>) -> Result<Ended, ProgramFailure> {
         match input {
             None => self.program().run(None),
             Some(mut bytes) => self.program().run(Some(&mut bytes)),
@@ -34,7 +34,7 @@ impl Case {
 
     fn program(&self) -> Program<'_> {
         let Self { run, timeout, most, environment, .. } = self;
-        Program { run, timeout: *timeout, output: Output::Read(*most), environment, allow_root: true }
+        Program { run, timeout: *timeout, output: OutputUse::Read(*most), environment, allow_root: true }
     }
 
     #[track_caller]
@@ -88,7 +88,7 @@ fn c1_input_that_cannot_be_read_is_a_failure() {
         }
     }
     let case = script("cat");
-    assert!(matches!(case.program().run(Some(&mut Broken)), Err(Failure::Pipes(..))));
+    assert!(matches!(case.program().run(Some(&mut Broken)), Err(ProgramFailure::Pipes(..))));
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn c2_the_whole_group_ends_at_the_deadline() {
     let case = script(text).lasting(Duration::from_millis(300));
     let begun = Instant::now();
     let failure = case.run(None).unwrap_err();
-    assert!(matches!(&failure, Failure::TooSlow(_, _, why) if why == ": why"), "{failure}");
+    assert!(matches!(&failure, ProgramFailure::TooSlow(_, _, why) if why == ": why"), "{failure}");
     assert!(begun.elapsed() < Duration::from_secs(3), "SIGTERM is enough for it");
     case.assert_gone();
 }
@@ -108,7 +108,7 @@ fn c2_what_ignores_sigterm_is_killed() {
         "trap '' TERM; echo $$ >>$DIR/pids; (while :; do sleep 1; done) & echo $! >>$DIR/pids; while :; do wait; done";
     let case = script(text).lasting(Duration::from_millis(300));
     let begun = Instant::now();
-    assert!(matches!(case.run(None), Err(Failure::TooSlow(..))));
+    assert!(matches!(case.run(None), Err(ProgramFailure::TooSlow(..))));
     assert!((5..20).contains(&begun.elapsed().as_secs()));
     case.assert_gone();
 }
@@ -131,7 +131,7 @@ fn c3_output_is_bounded() {
     assert_eq!(exactly.run(None).unwrap().out.len(), most);
     for text in ["head -c 1001 /dev/zero", "yes", "yes & echo $! >>$DIR/pids; yes"] {
         let case = Case { most, ..script(text) };
-        assert!(matches!(case.run(None), Err(Failure::TooMuch(_, 1000))), "{text}");
+        assert!(matches!(case.run(None), Err(ProgramFailure::TooMuch(_, 1000))), "{text}");
     }
     let complaint =
         script("echo one >&2; printf '\\033[2J\\n' >&2; yes | head -c 10000000 >&2; exit 4").run(None).unwrap();
@@ -207,13 +207,13 @@ fn what_cannot_be_started_says_why() {
         let case = Case { run: run.iter().map(|word| (*word).to_owned()).collect(), ..script("") };
         case.run(None).unwrap_err()
     };
-    assert!(matches!(of(&[]), Failure::Nothing));
-    assert!(matches!(of(&["/nonexistent"]), Failure::Start(_, e) if e.kind() == io::ErrorKind::NotFound));
-    assert!(matches!(of(&["/bin/echo", "a\0b"]), Failure::Nul(_)));
-    assert!(matches!(of(&["/bin/echo", &"x".repeat(4 * 1024 * 1024)]), Failure::TooLong(_)));
+    assert!(matches!(of(&[]), ProgramFailure::Nothing));
+    assert!(matches!(of(&["/nonexistent"]), ProgramFailure::Start(_, e) if e.kind() == io::ErrorKind::NotFound));
+    assert!(matches!(of(&["/bin/echo", "a\0b"]), ProgramFailure::Nul(_)));
+    assert!(matches!(of(&["/bin/echo", &"x".repeat(4 * 1024 * 1024)]), ProgramFailure::TooLong(_)));
     let case = script("exit 0");
     let as_root = Program { allow_root: false, ..case.program() }.run(None);
-    assert_eq!(matches!(as_root, Err(Failure::Root(_))), rustix_is_root());
+    assert_eq!(matches!(as_root, Err(ProgramFailure::Root(_))), rustix_is_root());
 }
 
 fn rustix_is_root() -> bool {

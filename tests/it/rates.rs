@@ -1,7 +1,7 @@
 //! How often something came: each message is counted once, when its decision is recorded, by when it arrived.
 
 use jiff::SignedDuration;
-use mailsluice::decision::{Counted, Fact, Read, Write};
+use mailsluice::decision::{AnsweredQuestion, Counted, Fact, Write};
 use mailsluice::state::{Entry, Recording, SqliteStore, Store};
 
 use crate::outbox::User;
@@ -20,7 +20,7 @@ fn counts(mark: i64, minute: i64, number: u64) -> Entry {
     let of = asked(mark, minute);
     let (at, until) = (of.upto, of.upto + SignedDuration::from_mins(60));
     let write = Write::Counted { handle: of.handle.clone(), key: of.key.clone(), mark, at, until };
-    let reads = vec![Read { fact: Fact::Counted { of, number }, answer: true }];
+    let reads = vec![AnsweredQuestion { fact: Fact::Counted { of, number }, answer: true }];
     Entry { reads, writes: vec![write], ..entry(usize::try_from(mark).unwrap()) }
 }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use mailsluice::config::FilterSource;
 use mailsluice::config::Settings;
-use mailsluice::config::problem::{Problems, Source};
+use mailsluice::config::problem::{Problems, SourceFile};
 use mailsluice::config::reader::Base;
 use mailsluice::config::yaml::Document;
 use mailsluice::decision::Fact;
-use mailsluice::filter::trial::Told;
-use mailsluice::filter::{Answer, Ask, Engine, Facts, Unanswered, trial};
+use mailsluice::filter::trial::ToldFacts;
+use mailsluice::filter::{Ask, Engine, FactAnswer, Facts, Unanswered, trial};
 use mailsluice::message::{Address, Message, to_lf};
 use serde_json::Value;
 
@@ -147,7 +147,7 @@ fn oracle_real_mail_is_answered_as_pigeonhole_answers_but_for_the_listed_differe
 
 /// A world in which one sender was answered under one handle.
 struct Answered {
-    told: Told,
+    told: ToldFacts,
     handle: &'static str,
 }
 
@@ -168,11 +168,11 @@ impl Facts for Answered {
         self.told.last_number(counter)
     }
 
-    fn list(&self, origin: &mailsluice::config::lists::Origin) -> mailsluice::filter::Known {
+    fn list(&self, origin: &mailsluice::config::lists::EntriesOrigin) -> mailsluice::filter::KnownList {
         self.told.list(origin)
     }
 
-    fn ask(&self, question: &Ask<'_>) -> Answer {
+    fn ask(&self, question: &Ask<'_>) -> FactAnswer {
         self.told.ask(question)
     }
 }
@@ -183,7 +183,7 @@ fn a23_the_same_sender_is_answered_under_another_handle() {
     let text = "From: ann@x.example\nTo: me@example.com\nSubject: x\n\nx\n";
     let message = delivered("Ann@X.example", "me@example.com", text.as_bytes());
     for (handle, answers) in [("xmas", 0), ("easter", 1)] {
-        let world = Answered { told: Told::default(), handle };
+        let world = Answered { told: ToldFacts::default(), handle };
         let decision = engine(rule, &["me@example.com"]).decide(&message, &envelope(), &world).unwrap();
         assert_eq!(decision.tellings().count(), answers, "{handle}: {decision:?}");
     }
@@ -195,7 +195,7 @@ fn a12_a13_whom_the_user_knows_is_answered_whatever_he_is_called() {
     let from = |sender: &str, more: &str| {
         let text = format!("From: {sender}\nTo: me@example.com\nSubject: x\n{more}\nx\n");
         let message = delivered(sender, "me@example.com", text.as_bytes());
-        engine(rule, &["me@example.com"]).decide(&message, &envelope(), &Told::default()).unwrap()
+        engine(rule, &["me@example.com"]).decide(&message, &envelope(), &ToldFacts::default()).unwrap()
     };
     assert_eq!(from("root@host.example", "").tellings().count(), 1);
     for (sender, more, row) in [
@@ -217,7 +217,7 @@ fn a35_a_service_says_little_to_whoever_asks() {
     let decision = |subject: &str| {
         let text = format!("From: ann@x.example\nSubject: {subject}\n\nx\n");
         let message = delivered("ann@x.example", "me@example.com", text.as_bytes());
-        engine(rule, &["me@example.com"]).decide(&message, &envelope(), &Told::default()).unwrap()
+        engine(rule, &["me@example.com"]).decide(&message, &envelope(), &ToldFacts::default()).unwrap()
     };
     assert_eq!(decision("a").tellings().count(), 1);
     let long = decision(&"a ".repeat(10_000));
@@ -229,7 +229,7 @@ fn a35_a_service_says_little_to_whoever_asks() {
 #[test]
 fn the_rows_of_the_checklist() {
     let path = "tests/rules-guard/a-rows.yaml";
-    let source = Arc::new(Source::new(path, std::fs::read_to_string(path).unwrap()));
+    let source = Arc::new(SourceFile::new(path, std::fs::read_to_string(path).unwrap()));
     let mut problems = Problems::new(&source);
     let document = Document::parse(&source, &mut problems).unwrap();
     let file = mailsluice::config::filters::with_parameters(&document, None, &Base::new("/", None), &mut problems);

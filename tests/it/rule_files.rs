@@ -9,10 +9,10 @@ use std::sync::Arc;
 use mailsluice::config::FilterSource;
 use mailsluice::config::Settings;
 use mailsluice::config::filters::FilterFiles;
-use mailsluice::config::problem::{Problem, Problems, Source};
+use mailsluice::config::problem::{Problem, Problems, SourceFile};
 use mailsluice::config::reader::Base;
 use mailsluice::filter::Engine;
-use mailsluice::filter::trial::{self, Verdict};
+use mailsluice::filter::trial::{self, TestVerdict};
 
 use crate::engine;
 
@@ -36,7 +36,7 @@ fn shown(problems: &[Problem]) -> String {
 
 /// One filter in a file.
 pub fn load(path: &Path) -> FilterSource {
-    let source = Arc::new(Source::new(path, ""));
+    let source = Arc::new(SourceFile::new(path, ""));
     let mut problems = Problems::new(&source);
     let loaded = FilterFiles::new(path, &Base::of_file(path).unwrap()).one_file(path, &mut problems);
     assert!(!problems.has_errors(), "{}", shown(&problems.into_vec()));
@@ -48,7 +48,7 @@ fn open(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// Runs the tests of a filter; those of a script stand beside it.
-pub fn run(filter: &FilterSource, settings: &Settings) -> Result<Vec<Verdict>, String> {
+pub fn run(filter: &FilterSource, settings: &Settings) -> Result<Vec<TestVerdict>, String> {
     let verdicts = match filter {
         FilterSource::Yaml(_) => trial::run(filter, settings, &open),
         FilterSource::Lua(script) => {
@@ -59,7 +59,7 @@ pub fn run(filter: &FilterSource, settings: &Settings) -> Result<Vec<Verdict>, S
 }
 
 /// What failed, for a person: the test, how the decision differs, and how it came about.
-pub fn failures(verdicts: &[Verdict]) -> String {
+pub fn failures(verdicts: &[TestVerdict]) -> String {
     let failed = verdicts.iter().filter(|verdict| !verdict.passed());
     let lines = failed.map(|v| {
         format!("{}:{}: {}\n  {}\n{}\n", v.source.name.display(), v.line, v.name, v.difference.join("\n  "), v.trace)

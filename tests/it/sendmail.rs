@@ -7,7 +7,7 @@ use std::path::Path;
 use mailsluice::config::{Relay, RelayKind};
 use mailsluice::error::Kind;
 use mailsluice::message::{Bytes, Message};
-use mailsluice::outbox::relay::{Connection, Mail, Trouble, Verdict};
+use mailsluice::outbox::relay::{Connection, Mail, RecipientVerdict, RelayTrouble};
 
 use crate::smtp::{FROM, addresses, message, outcome, relay, words};
 
@@ -23,8 +23,13 @@ fn program(folder: &Path, end: &str) -> Relay {
     relay(RelayKind::Sendmail(vec![path.display().to_string(), "-oQ".to_owned()]))
 }
 
-async fn send(relay: &Relay, from: &str, to: &[&str], message: &Message) -> Result<Vec<Verdict>, Trouble> {
-    let mut connection = Connection::connect(relay).await.map_err(Trouble::Relay)?;
+async fn send(
+    relay: &Relay,
+    from: &str,
+    to: &[&str],
+    message: &Message,
+) -> Result<Vec<RecipientVerdict>, RelayTrouble> {
+    let mut connection = Connection::connect(relay).await.map_err(RelayTrouble::Relay)?;
     let to = addresses(to);
     let outcome = connection.send(&Mail { from, to: &to, message, no_reports: false }).await;
     connection.quit().await;
@@ -88,7 +93,7 @@ async fn i4_no_address_is_an_option_or_a_command() {
         "\"|prog\"@x",
     ];
     let verdicts = send(&relay, FROM, &bad, &message(TEXT)).await.unwrap();
-    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Never(_))), "{verdicts:?}");
+    assert!(verdicts.iter().all(|verdict| matches!(verdict, RecipientVerdict::Never(_))), "{verdicts:?}");
     assert_eq!(outcome(&send(&relay, "-X/tmp/x@x", &["a@x"], &message(TEXT)).await), "mail never");
     assert!(!folder.path().join("arguments").exists(), "it was never run");
 }
@@ -96,7 +101,7 @@ async fn i4_no_address_is_an_option_or_a_command() {
 #[tokio::test]
 async fn a_program_that_is_missing_or_dies() {
     let missing = relay(RelayKind::Sendmail(vec!["/nonexistent/sendmail".to_owned()]));
-    let Err(Trouble::Relay(error)) = send(&missing, FROM, &["a@x"], &message(TEXT)).await else { panic!() };
+    let Err(RelayTrouble::Relay(error)) = send(&missing, FROM, &["a@x"], &message(TEXT)).await else { panic!() };
     assert_eq!(error.kind(), Kind::Config, "{error}");
     let folder = crate::stage::folder();
     let dies = program(folder.path(), "kill -9 $$");

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use mailsluice::config::{LmtpPlace, Relay, RelayKind, Server, Tls, Trust};
 use mailsluice::message::{Bytes, Message};
-use mailsluice::outbox::relay::{Mail, Trouble, Verdict};
+use mailsluice::outbox::relay::{Mail, RecipientVerdict, RelayTrouble};
 use mailsluice::outbox::smtp::SmtpRelay;
 use proptest::prelude::*;
 
@@ -40,8 +40,13 @@ pub fn addresses(list: &[&str]) -> Vec<String> {
 }
 
 /// One mail over a connection of its own.
-pub async fn send(relay: &Relay, from: &str, to: &[&str], bytes: impl AsRef<[u8]>) -> Result<Vec<Verdict>, Trouble> {
-    let mut connection = SmtpRelay::connect(relay).await.map_err(Trouble::Relay)?;
+pub async fn send(
+    relay: &Relay,
+    from: &str,
+    to: &[&str],
+    bytes: impl AsRef<[u8]>,
+) -> Result<Vec<RecipientVerdict>, RelayTrouble> {
+    let mut connection = SmtpRelay::connect(relay).await.map_err(RelayTrouble::Relay)?;
     let (message, to) = (message(bytes), addresses(to));
     let outcome = connection.send(&Mail { from, to: &to, message: &message, no_reports: false }).await;
     connection.quit().await;
@@ -49,24 +54,24 @@ pub async fn send(relay: &Relay, from: &str, to: &[&str], bytes: impl AsRef<[u8]
 }
 
 /// `sent`, `later` or `never` for each.
-pub fn words(verdicts: &[Verdict]) -> String {
-    let word = |verdict: &Verdict| match verdict {
-        Verdict::Sent(_) => "sent",
-        Verdict::Later(_) => "later",
-        Verdict::Never(_) => "never",
+pub fn words(verdicts: &[RecipientVerdict]) -> String {
+    let word = |verdict: &RecipientVerdict| match verdict {
+        RecipientVerdict::Sent(_) => "sent",
+        RecipientVerdict::Later(_) => "later",
+        RecipientVerdict::Never(_) => "never",
     };
     verdicts.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The same for a whole outcome.
-pub fn outcome(outcome: &Result<Vec<Verdict>, Trouble>) -> String {
+pub fn outcome(outcome: &Result<Vec<RecipientVerdict>, RelayTrouble>) -> String {
     match outcome {
         Ok(verdicts) => words(verdicts),
-        Err(Trouble::Relay(_)) => "relay".to_owned(),
-        Err(Trouble::Sender(_)) => "sender".to_owned(),
-        Err(Trouble::Mail(Verdict::Later(_))) => "mail later".to_owned(),
-        Err(Trouble::Mail(_)) => "mail never".to_owned(),
-        Err(Trouble::Unknown(_)) => "unknown".to_owned(),
+        Err(RelayTrouble::Relay(_)) => "relay".to_owned(),
+        Err(RelayTrouble::Sender(_)) => "sender".to_owned(),
+        Err(RelayTrouble::Mail(RecipientVerdict::Later(_))) => "mail later".to_owned(),
+        Err(RelayTrouble::Mail(_)) => "mail never".to_owned(),
+        Err(RelayTrouble::Unknown(_)) => "unknown".to_owned(),
     }
 }
 
@@ -86,7 +91,7 @@ fn a_sending_task_can_be_moved_to_another_thread() {
 async fn a_mail_arrives_as_it_is() {
     let server = SmtpServer::start(SmtpOptions::default());
     let verdicts = send(&smtp(server.port()), FROM, &["you@example.com"], TEXT).await.unwrap();
-    assert!(matches!(&verdicts[..], [Verdict::Sent(words)] if words == "250 2.0.0 taken"), "{verdicts:?}");
+    assert!(matches!(&verdicts[..], [RecipientVerdict::Sent(words)] if words == "250 2.0.0 taken"), "{verdicts:?}");
     let taken = &server.mails()[0];
     assert_eq!(taken.mail, format!("MAIL FROM:<{FROM}> SIZE=53"));
     assert_eq!(taken.to, ["you@example.com"]);
@@ -152,7 +157,7 @@ async fn a_dot_behind_nuls_is_sent_only_where_it_can_be_encoded() {
     let text = "before\n\0.\nbehind and more of the text\n";
     let relay = smtp(server.port());
     let verdicts = send(&relay, FROM, &["you@example.com"], format!("Subject: x\n\n{text}")).await.unwrap();
-    let Verdict::Sent(said) = &verdicts[0] else { panic!("{verdicts:?}") };
+    let RecipientVerdict::Sent(said) = &verdicts[0] else { panic!("{verdicts:?}") };
     assert!(said.starts_with("encoded for its relay (quoted-printable)"), "{said}");
     assert_eq!(message(server.last().message()).part_bytes(0, 100), text.as_bytes());
     let signed =
@@ -197,7 +202,7 @@ async fn each_recipient_has_its_own_answer() {
         let to = ["a@x.example", "no@x.example", "busy@x.example", "moved@x.example", "other@x.example"];
         let verdicts = send(&smtp(server.port()), FROM, &to, TEXT).await.unwrap();
         assert_eq!(words(&verdicts), "sent never later never sent");
-        let Verdict::Never(error) = &verdicts[1] else { panic!("{verdicts:?}") };
+        let RecipientVerdict::Never(error) = &verdicts[1] else { panic!("{verdicts:?}") };
         assert!(error.to_string().contains("550 5.1.1 no such user 5.1.1 really"), "{error}");
         assert_eq!(server.mails()[0].to, ["a@x.example", "other@x.example"]);
     }
@@ -228,7 +233,7 @@ async fn commands_go_out_together_where_that_is_allowed() {
     {
         let server = SmtpServer::start(options);
         let verdicts = send(&smtp(server.port()), FROM, &to, TEXT).await.unwrap();
-        assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Sent(_))));
+        assert!(verdicts.iter().all(|verdict| matches!(verdict, RecipientVerdict::Sent(_))));
         assert_eq!(server.mails()[0].to, to, "in order");
         assert!((least..=most).contains(&server.most_ahead()), "{}", server.most_ahead());
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mailsluice::config::Relay;
 use mailsluice::error::Kind;
-use mailsluice::outbox::relay::{Connection, Mail, Trouble, Verdict};
+use mailsluice::outbox::relay::{Connection, Mail, RecipientVerdict, RelayTrouble};
 use mailsluice::outbox::smtp::SmtpRelay;
 
 use crate::smtp::{FROM, TEXT, addresses, lmtp, message, outcome, send, smtp, words};
@@ -117,14 +117,14 @@ async fn p7_replies() {
     ] {
         let server = SmtpServer::start(SmtpOptions::default().reply(command, reply));
         let outcome = send(&smtp(server.port()), FROM, &["a@x"], TEXT).await;
-        let Err(Trouble::Relay(error)) = outcome else { panic!("{command}: {outcome:?}") };
+        let Err(RelayTrouble::Relay(error)) = outcome else { panic!("{command}: {outcome:?}") };
         assert_eq!(error.kind(), Kind::Protocol, "{error}");
         assert!(error.to_string().len() < 2000);
     }
     let odd = "550-5.999.x \x1b[2J\u{202e}\r\n550 250 ok <script>";
     let server = SmtpServer::start(SmtpOptions::default().reply("RCPT", odd));
     let verdicts = send(&smtp(server.port()), FROM, &["a@x"], TEXT).await.unwrap();
-    let Verdict::Never(error) = &verdicts[0] else { panic!("{verdicts:?}") };
+    let RecipientVerdict::Never(error) = &verdicts[0] else { panic!("{verdicts:?}") };
     assert!(error.to_string().ends_with("550 5.999.x \\u{1b}[2J\\u{202e} 250 ok <script>"), "{error}");
 }
 

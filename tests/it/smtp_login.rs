@@ -4,7 +4,7 @@ use data_encoding::BASE64;
 use mailsluice::config::secret::Password;
 use mailsluice::config::{Login as ConfigLogin, Relay, RelayKind, Server, Tls, Trust};
 use mailsluice::error::Kind;
-use mailsluice::outbox::relay::Trouble;
+use mailsluice::outbox::relay::RelayTrouble;
 use mailsluice::outbox::smtp::SmtpRelay;
 
 use crate::smtp::{FROM, TEXT, outcome, relay, send, server};
@@ -48,7 +48,7 @@ async fn every_login() {
 
         let refused =
             send(&with_login(server(mail_server.port()), "hunter2hunter2", token), FROM, &["a@x"], TEXT).await;
-        let Err(Trouble::Relay(error)) = refused else { panic!("{used}: {refused:?}") };
+        let Err(RelayTrouble::Relay(error)) = refused else { panic!("{used}: {refused:?}") };
         assert_eq!((error.kind(), error.is_transient()), (Kind::Auth, false), "{used}: {error}");
         let text = format!("{error} {error:?}");
         assert!(text.contains("logging in to 127.0.0.1 as me@example.com") && text.contains("535 5.7.8"), "{text}");
@@ -81,7 +81,7 @@ async fn the_login_that_auth_names() {
             assert_eq!((auth.len(), auth[0].split(' ').nth(1)), (1, Some(only.name())));
             continue;
         }
-        let Err(Trouble::Relay(error)) = sent else { panic!("{only:?}: {sent:?}") };
+        let Err(RelayTrouble::Relay(error)) = sent else { panic!("{only:?}: {sent:?}") };
         assert!(auth.is_empty() && error.kind() == Kind::Auth, "{error}");
         assert!(error.to_string().contains(only.name()) && error.to_string().contains("`auth`"), "{error}");
     }

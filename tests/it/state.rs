@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use mailsluice::decision::{EnvelopeFrom, Fact, Lmtp, Notify, Pipe, Read, Redirect, RedirectMode, Telling, Way, Write};
+use mailsluice::decision::{
+    AnsweredQuestion, EnvelopeFrom, Fact, Lmtp, Notify, Pipe, Redirect, RedirectMode, Telling, Way, Write,
+};
 use mailsluice::message::{DeliveryName, Key, Origin};
 use mailsluice::state::{
-    About, Before, Entry, Mark, Original, Outbox, OutboxState, Owned, Places, RealDisk, Recording, SqliteStore, Staged,
-    Store, Trouble, sync_dirs,
+    About, Before, Entry, KeyPurpose, Original, Outbox, OutboxState, Owned, Places, RealDisk, Recording, SqliteStore,
+    Staged, Store, Trouble, sync_dirs,
 };
 
 pub fn now() -> Timestamp {
@@ -30,7 +32,7 @@ pub fn entry(id: usize) -> Entry {
         name: DeliveryName::of(&key),
         key,
         announced: 1,
-        mark: Mark::Here,
+        mark: KeyPurpose::Here,
         head_hash: [0; 16],
         dress: [0; 16],
         size: 1,
@@ -138,7 +140,7 @@ fn entries_of_lists_have_values_and_may_stop_counting() {
 #[test]
 fn a_changed_answer_keeps_the_batch_from_being_recorded() {
     let store = store();
-    let read = |key, answer| vec![Read { fact: seen(key), answer }];
+    let read = |key, answer| vec![AnsweredQuestion { fact: seen(key), answer }];
     record_well(&store, vec![Entry { reads: read("k", false), writes: vec![note("k")], ..entry(1) }]);
     let stale = Entry { reads: read("k", false), writes: vec![note("x")], ..entry(2) };
     let Recording::Changed(staged) = record(&store, vec![entry(3), stale]) else { panic!("it was recorded") };

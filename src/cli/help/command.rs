@@ -51,7 +51,7 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 35] = [
         "refilter",
         &[("mailsluice refilter INBOX", "show what would move"), ("mailsluice refilter INBOX --yes", "move it")],
     ),
-    ("maintain", &[("mailsluice maintain", "show what would be done"), ("mailsluice maintain --yes", "do it")]),
+    ("maintain", &[("mailsluice maintain -n", "show what would be done"), ("mailsluice maintain", "do it")]),
     ("undo", &[("mailsluice undo 42", "the entry 42 of the log")]),
     ("rebuild", &[("mailsluice rebuild", "asks before it does anything")]),
     ("test", &[("mailsluice test", "the tests in the config"), ("mailsluice test rules.yaml", "those of a file")]),

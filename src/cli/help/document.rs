@@ -12,24 +12,24 @@ pub(super) enum Style {
     Emphasis,
 }
 
-/// Text in pieces, each with its style.
-pub(super) type Text = Vec<(Style, String)>;
+/// StyledText in pieces, each with its style.
+pub(super) type StyledText = Vec<(Style, String)>;
 
 /// A part of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Block {
+pub(super) enum Passage {
     /// Its level, from 1 on.
-    Heading(u8, Text),
-    Paragraph(Text),
+    Heading(u8, StyledText),
+    Paragraph(StyledText),
     Code(String),
     /// An item of a list, and how deep it stands, from 0 on. The mark is a bullet or a number.
-    Item(usize, String, Text),
+    Item(usize, String, StyledText),
     /// A header and rows.
-    Table(Vec<Text>, Vec<Vec<Text>>),
+    Table(Vec<StyledText>, Vec<Vec<StyledText>>),
 }
 
 /// Takes a document apart. What pages do not show, such as addresses of links, is left out.
-pub(super) fn read(markdown: &str) -> Vec<Block> {
+pub(super) fn read(markdown: &str) -> Vec<Passage> {
     let mut reader = Reader::default();
     Parser::new_ext(markdown, Options::ENABLE_TABLES).for_each(|event| reader.take(event));
     reader.blocks
@@ -37,17 +37,17 @@ pub(super) fn read(markdown: &str) -> Vec<Block> {
 
 #[derive(Default)]
 struct Reader {
-    blocks: Vec<Block>,
-    text: Text,
+    blocks: Vec<Passage>,
+    text: StyledText,
     style: Vec<Style>,
     code: Option<String>,
     /// The next number of each list that is open; `None` for one with bullets.
     lists: Vec<Option<u64>>,
     /// The mark of the item whose text has not ended.
     mark: Option<String>,
-    head: Vec<Text>,
-    rows: Vec<Vec<Text>>,
-    row: Vec<Text>,
+    head: Vec<StyledText>,
+    rows: Vec<Vec<StyledText>>,
+    row: Vec<StyledText>,
 }
 
 impl Reader {
@@ -100,16 +100,16 @@ impl Reader {
             TagEnd::Strong | TagEnd::Emphasis => drop(self.style.pop()),
             TagEnd::Heading(level) => {
                 let text = std::mem::take(&mut self.text);
-                self.blocks.push(Block::Heading(number_of(level), text));
+                self.blocks.push(Passage::Heading(number_of(level), text));
             }
             TagEnd::Paragraph if self.mark.is_some() => self.end_item(),
             TagEnd::Paragraph => {
                 let text = std::mem::take(&mut self.text);
-                self.blocks.push(Block::Paragraph(text));
+                self.blocks.push(Passage::Paragraph(text));
             }
             TagEnd::CodeBlock => {
                 self.end_item();
-                self.blocks.extend(self.code.take().map(|code| Block::Code(code.trim_end().to_owned())));
+                self.blocks.extend(self.code.take().map(|code| Passage::Code(code.trim_end().to_owned())));
             }
             TagEnd::Item => self.end_item(),
             TagEnd::List(_) => drop(self.lists.pop()),
@@ -118,7 +118,7 @@ impl Reader {
             TagEnd::TableRow => self.rows.push(std::mem::take(&mut self.row)),
             TagEnd::Table => {
                 let (head, rows) = (std::mem::take(&mut self.head), std::mem::take(&mut self.rows));
-                self.blocks.push(Block::Table(head, rows));
+                self.blocks.push(Passage::Table(head, rows));
             }
             _ => {}
         }
@@ -130,7 +130,7 @@ impl Reader {
         }
         let depth = self.lists.len().saturating_sub(1);
         let mark = self.mark.take().unwrap_or_default();
-        self.blocks.push(Block::Item(depth, mark, std::mem::take(&mut self.text)));
+        self.blocks.push(Passage::Item(depth, mark, std::mem::take(&mut self.text)));
     }
 }
 
@@ -144,7 +144,7 @@ fn number_of(level: HeadingLevel) -> u8 {
 }
 
 /// The text without its styles; code in backquotes, so that it stays apart.
-pub(super) fn plain(text: &Text) -> String {
+pub(super) fn plain(text: &StyledText) -> String {
     let piece = |(style, text): &(Style, String)| match style {
         Style::Code => format!("`{text}`"),
         _ => text.clone(),
@@ -163,13 +163,13 @@ mod tests {
         assert_eq!(
             read(text),
             [
-                Block::Heading(1, vec![(Style::Plain, "One ".into()), (Style::Code, "x".into())]),
-                Block::Paragraph(text_of("Word link next.")),
-                Block::Item(0, "-".into(), text_of("a")),
-                Block::Item(1, "-".into(), text_of("b")),
-                Block::Item(0, "1.".into(), text_of("c")),
-                Block::Code("ls".into()),
-                Block::Table(
+                Passage::Heading(1, vec![(Style::Plain, "One ".into()), (Style::Code, "x".into())]),
+                Passage::Paragraph(text_of("Word link next.")),
+                Passage::Item(0, "-".into(), text_of("a")),
+                Passage::Item(1, "-".into(), text_of("b")),
+                Passage::Item(0, "1.".into(), text_of("c")),
+                Passage::Code("ls".into()),
+                Passage::Table(
                     vec![text_of("k"), text_of("v")],
                     vec![vec![vec![(Style::Code, "a".into())], text_of("b")]],
                 ),

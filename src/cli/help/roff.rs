@@ -1,9 +1,9 @@
 //! A document as a manual page, in the language of man(7).
 
-use super::document::{Block, Style, Text, plain};
+use super::document::{Passage, Style, StyledText, plain};
 
 /// The page: its name, its section, what it is about in a few words, and its document.
-pub(super) fn page(name: &str, section: u8, about: &str, blocks: &[Block]) -> String {
+pub(super) fn page(name: &str, section: u8, about: &str, blocks: &[Passage]) -> String {
     let title = name.to_uppercase();
     let mut page = format!(
         ".\\\" Written by the tests of mailsluice from the same texts as its help.\n.TH {title} {section} \"\" \"mailsluice {}\" \"\"\n.SH NAME\n{} \\- {}\n",
@@ -14,27 +14,27 @@ pub(super) fn page(name: &str, section: u8, about: &str, blocks: &[Block]) -> St
     for block in blocks {
         match block {
             // The title of the document is that of the page.
-            Block::Heading(1, _) => page += ".SH DESCRIPTION\n",
-            Block::Heading(2, text) => page += &format!(".SH {}\n", quoted(&plain(text).to_uppercase())),
-            Block::Heading(_, text) => page += &format!(".SS {}\n", quoted(&plain(text))),
-            Block::Paragraph(text) => page += &format!(".PP\n{}\n", styled(text)),
-            Block::Code(code) => {
+            Passage::Heading(1, _) => page += ".SH DESCRIPTION\n",
+            Passage::Heading(2, text) => page += &format!(".SH {}\n", quoted(&plain(text).to_uppercase())),
+            Passage::Heading(_, text) => page += &format!(".SS {}\n", quoted(&plain(text))),
+            Passage::Paragraph(text) => page += &format!(".PP\n{}\n", styled(text)),
+            Passage::Code(code) => {
                 let lines: String = code.lines().map(|line| format!("{}\n", begun(&escaped(line)))).collect();
                 page += &format!(".PP\n.RS 4\n.nf\n{lines}.fi\n.RE\n");
             }
-            Block::Item(depth, mark, text) => {
+            Passage::Item(depth, mark, text) => {
                 let mark = if mark == "-" { "\\(bu".to_owned() } else { escaped(mark) };
                 let (inside, outside) = (".RS 4\n".repeat(*depth), ".RE\n".repeat(*depth));
                 page += &format!("{inside}.IP \"{mark}\" 4\n{}\n{outside}", styled(text));
             }
-            Block::Table(head, rows) => rows.iter().for_each(|row| page += &entry(head, row)),
+            Passage::Table(head, rows) => rows.iter().for_each(|row| page += &entry(head, row)),
         }
     }
     page
 }
 
 /// A row of a table: its first cell as a term, and the others below.
-fn entry(head: &[Text], row: &[Text]) -> String {
+fn entry(head: &[StyledText], row: &[StyledText]) -> String {
     let Some((first, others)) = row.split_first() else { return String::new() };
     let mut text = format!(".TP\n{}\n", styled(first));
     let mut lines = Vec::new();
@@ -53,7 +53,7 @@ fn entry(head: &[Text], row: &[Text]) -> String {
     text + "\n"
 }
 
-fn styled(text: &Text) -> String {
+fn styled(text: &StyledText) -> String {
     let piece = |(style, text): &(Style, String)| match style {
         Style::Plain => escaped(text),
         Style::Code | Style::Strong => format!("\\fB{}\\fR", escaped(text)),

@@ -2,44 +2,44 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::document::{Block, Text, plain};
+use super::document::{Passage, StyledText, plain};
 use crate::cli::width::wrapped;
 
 /// A table whose first column is wider than this part of the line has it on a line of its own.
 const LARGEST_PART: usize = 3;
 
 /// The page, in lines of at most `columns` cells; only examples may be longer.
-pub(super) fn page(blocks: &[Block], columns: usize) -> String {
+pub(super) fn page(blocks: &[Passage], columns: usize) -> String {
     let mut page = String::new();
     let mut was_item = false;
     for block in blocks {
-        let is_item = matches!(block, Block::Item(..));
+        let is_item = matches!(block, Passage::Item(..));
         if !page.is_empty() && !(is_item && was_item) {
             page.push('\n');
         }
         was_item = is_item;
         match block {
-            Block::Heading(1, text) => page += &format!("{}\n", plain(text).to_uppercase()),
-            Block::Heading(_, text) => page += &format!("{}\n", plain(text)),
-            Block::Paragraph(text) => page += &wrapped("", 2, &plain(text), columns),
-            Block::Code(code) => {
+            Passage::Heading(1, text) => page += &format!("{}\n", plain(text).to_uppercase()),
+            Passage::Heading(_, text) => page += &format!("{}\n", plain(text)),
+            Passage::Paragraph(text) => page += &wrapped("", 2, &plain(text), columns),
+            Passage::Code(code) => {
                 for line in code.lines() {
                     page += format!("    {line}").trim_end();
                     page.push('\n');
                 }
             }
-            Block::Item(depth, mark, text) => {
+            Passage::Item(depth, mark, text) => {
                 let indent = 2 + depth * 2;
                 page += &wrapped(&format!("{:indent$}{mark}", ""), indent + mark.len() + 1, &plain(text), columns);
             }
-            Block::Table(head, rows) => page += &table(head, rows, columns),
+            Passage::Table(head, rows) => page += &table(head, rows, columns),
         }
     }
     page
 }
 
 /// Each row as its first cell and, beside it or below, the others.
-fn table(head: &[Text], rows: &[Vec<Text>], columns: usize) -> String {
+fn table(head: &[StyledText], rows: &[Vec<StyledText>], columns: usize) -> String {
     let longest = rows.iter().filter_map(|row| row.first()).map(|cell| plain(cell).width()).max().unwrap_or_default();
     let column = (longest + 4).min(columns.min(100) / LARGEST_PART);
     let mut text = String::new();
@@ -57,7 +57,7 @@ fn table(head: &[Text], rows: &[Vec<Text>], columns: usize) -> String {
 }
 
 /// The cells behind the first one; where there are several, each with its head.
-fn others(head: &[Text], row: &[Text]) -> String {
+fn others(head: &[StyledText], row: &[StyledText]) -> String {
     let cells: Vec<(String, String)> = row
         .iter()
         .enumerate()

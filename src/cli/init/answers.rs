@@ -11,7 +11,7 @@ use crate::config::library;
 use crate::discover::{Found, Offer, config_place};
 use crate::error::{Error, Kind, Result};
 use crate::program;
-use crate::providers::{self, Mail};
+use crate::providers::{self, MailProtocol};
 use crate::terminal;
 
 /// The filters that are offered to begin with.
@@ -19,7 +19,7 @@ pub(super) const STARTERS: [&str; 3] = ["lists/by-list-id", "sort/newsletters", 
 
 /// Who fetches from now on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub(super) enum Service {
+pub(super) enum ServiceChoice {
     Systemd,
     Cron,
     #[default]
@@ -28,7 +28,7 @@ pub(super) enum Service {
 
 /// Where a secret comes from.
 #[derive(Debug)]
-pub(super) enum Source {
+pub(super) enum SecretSource {
     /// It was typed, and goes into a file beside the config.
     Typed(SecretString),
     /// It stands in this file.
@@ -41,30 +41,30 @@ pub(super) enum Source {
 
 /// Everything that the config is made of.
 #[derive(Debug)]
-pub(super) struct Answers {
+pub(super) struct InitAnswers {
     pub(super) name: String,
     pub(super) address: String,
     /// Whether the config gets the servers from the address alone.
     pub(super) is_known: bool,
-    pub(super) incoming: Written,
-    pub(super) outgoing: Option<Written>,
-    pub(super) secret: Source,
+    pub(super) incoming: WrittenPlace,
+    pub(super) outgoing: Option<WrittenPlace>,
+    pub(super) secret: SecretSource,
     pub(super) is_token: bool,
     pub(super) first: String,
     pub(super) filters: Vec<String>,
-    pub(super) service: Service,
+    pub(super) service: ServiceChoice,
     pub(super) maildir: String,
 }
 
 /// A server as it is written in the config.
 #[derive(Clone, Debug)]
-pub(super) struct Written {
-    pub(super) mail: Mail,
+pub(super) struct WrittenPlace {
+    pub(super) mail: MailProtocol,
     pub(super) place: String,
     pub(super) user: String,
 }
 
-impl Written {
+impl WrittenPlace {
     fn of(offer: &Offer) -> Self {
         Self { mail: offer.mail, place: config_place(offer), user: offer.user.clone() }
     }
@@ -123,10 +123,10 @@ impl<'a> Asker<'a> {
     }
 
     /// Shows what was found, and asks for servers where there are none.
-    pub(super) fn servers(&mut self, found: &Found, config: &Path) -> Result<Answers> {
+    pub(super) fn servers(&mut self, found: &Found, config: &Path) -> Result<InitAnswers> {
         let words = self.language.words();
         let (incoming, outgoing) = match found.incoming() {
-            Some(incoming) => (Written::of(incoming), found.best(Mail::Smtp).map(Written::of)),
+            Some(incoming) => (WrittenPlace::of(incoming), found.best(MailProtocol::Smtp).map(WrittenPlace::of)),
             None => self.typed_servers(&found.address)?,
         };
         for written in [Some(&incoming), outgoing.as_ref()].into_iter().flatten() {
@@ -157,28 +157,28 @@ impl<'a> Asker<'a> {
         }
         let domain = found.address.rsplit_once('@').map_or("", |(_, domain)| domain);
         let is_known = !found.offers.is_empty() && providers::is_enough(domain, incoming.mail);
-        Ok(Answers {
+        Ok(InitAnswers {
             name: domain.split('.').next().unwrap_or("home").to_lowercase(),
             address: found.address.clone(),
             is_known,
             incoming,
             outgoing,
-            secret: Source::File(config.to_path_buf()),
+            secret: SecretSource::File(config.to_path_buf()),
             is_token,
             first: "all".to_owned(),
             filters: Vec::new(),
-            service: Service::Nobody,
+            service: ServiceChoice::Nobody,
             maildir: self.arguments.maildir.clone(),
         })
     }
 
-    fn typed_servers(&self, address: &str) -> Result<(Written, Option<Written>)> {
+    fn typed_servers(&self, address: &str) -> Result<(WrittenPlace, Option<WrittenPlace>)> {
         let words = self.language.words();
         let user = self.arguments.user.as_deref().unwrap_or(address);
-        let written = |mail, place: String| Written { mail, place, user: user.to_owned() };
+        let written = |mail, place: String| WrittenPlace { mail, place, user: user.to_owned() };
         if let Some(imap) = &self.arguments.imap {
-            let outgoing = self.arguments.smtp.clone().map(|smtp| written(Mail::Smtp, smtp));
-            return Ok((written(Mail::Imap, imap.clone()), outgoing));
+            let outgoing = self.arguments.smtp.clone().map(|smtp| written(MailProtocol::Smtp, smtp));
+            return Ok((written(MailProtocol::Imap, imap.clone()), outgoing));
         }
         self.say(words.no_servers);
         if self.arguments.yes {
@@ -188,12 +188,12 @@ impl<'a> Asker<'a> {
         }
         let imap = terminal::ask(words.imap)?;
         let smtp = terminal::ask(words.smtp)?;
-        let outgoing = Some(smtp).filter(|smtp| !smtp.is_empty()).map(|smtp| written(Mail::Smtp, smtp));
-        Ok((written(Mail::Imap, imap), outgoing))
+        let outgoing = Some(smtp).filter(|smtp| !smtp.is_empty()).map(|smtp| written(MailProtocol::Smtp, smtp));
+        Ok((written(MailProtocol::Imap, imap), outgoing))
     }
 
     /// The secret, and whether it is an access token. `answers.is_token`: the server takes nothing else.
-    pub(super) fn secret(&self, answers: &mut Answers) -> Result<Source> {
+    pub(super) fn secret(&self, answers: &mut InitAnswers) -> Result<SecretSource> {
         if let Some(given) = self.given_secret(answers)? {
             return Ok(given);
         }
@@ -214,12 +214,12 @@ impl<'a> Asker<'a> {
             _ if typed.expose_secret().is_empty() => {
                 Err(Error::permanent(Kind::Stopped, "there was no answer; nothing was written"))
             }
-            _ => Ok(Source::Typed(typed)),
+            _ => Ok(SecretSource::Typed(typed)),
         }
     }
 
     /// The secret that the command line names.
-    fn given_secret(&self, answers: &mut Answers) -> Result<Option<Source>> {
+    fn given_secret(&self, answers: &mut InitAnswers) -> Result<Option<SecretSource>> {
         let Arguments { password_file, password_command, token_command, client_id, .. } = self.arguments;
         if let Some(command) = token_command {
             answers.is_token = true;
@@ -234,13 +234,13 @@ impl<'a> Asker<'a> {
         }
         if let Some(file) = password_file {
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-            return Ok(Some(Source::File(file)));
+            return Ok(Some(SecretSource::File(file)));
         }
         password_command.as_deref().map(words_of).transpose()
     }
 
     /// What has nothing to do with the servers.
-    pub(super) fn rest(&self, answers: &mut Answers, adds: bool) -> Result<()> {
+    pub(super) fn rest(&self, answers: &mut InitAnswers, adds: bool) -> Result<()> {
         let words = self.language.words();
         answers.first = self.first(words.first)?;
         if adds {
@@ -253,7 +253,7 @@ impl<'a> Asker<'a> {
         };
         answers.service = match (self.arguments.service, self.arguments.yes) {
             (Some(service), _) => service,
-            (None, true) => Service::Nobody,
+            (None, true) => ServiceChoice::Nobody,
             (None, false) => self.until(words.service, service)?,
         };
         Ok(())
@@ -299,24 +299,24 @@ fn starters(answer: &str) -> Option<Vec<String>> {
         .collect()
 }
 
-fn service(answer: &str) -> Option<Service> {
+fn service(answer: &str) -> Option<ServiceChoice> {
     match answer.to_lowercase().as_str() {
-        "s" | "systemd" => Some(Service::Systemd),
-        "c" | "cron" => Some(Service::Cron),
-        "" | "n" | "nobody" => Some(Service::Nobody),
+        "s" | "systemd" => Some(ServiceChoice::Systemd),
+        "c" | "cron" => Some(ServiceChoice::Cron),
+        "" | "n" | "nobody" => Some(ServiceChoice::Nobody),
         _ => None,
     }
 }
 
 /// A client id, or a program that prints tokens.
-fn token(answer: &str, is_microsoft: bool) -> Result<Source> {
+fn token(answer: &str, is_microsoft: bool) -> Result<SecretSource> {
     match answer.strip_prefix('!') {
         Some(command) => words_of(command),
         None if answer.is_empty() => {
             Err(Error::permanent(Kind::Stopped, "there was no answer; nothing was written").helped_by(CLIENT_ID))
         }
         // Those of the table that take tokens alone are Microsoft's.
-        None if is_microsoft => Ok(Source::ClientId(answer.to_owned())),
+        None if is_microsoft => Ok(SecretSource::ClientId(answer.to_owned())),
         None => Err(Error::permanent(Kind::Usage, "where tokens are given is not known for this provider")
             .helped_by("give a program that prints them: `!oama access me@example.com`; docs/sign-in.md has the rest")),
     }
@@ -335,11 +335,11 @@ fn is_program(command: &str) -> bool {
 }
 
 /// A program and its arguments; no shell is involved, so quotes mean nothing.
-fn words_of(command: &str) -> Result<Source> {
+fn words_of(command: &str) -> Result<SecretSource> {
     let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
     match words.is_empty() {
         true => Err(Error::permanent(Kind::Usage, "there is no program")),
-        false => Ok(Source::Command(words)),
+        false => Ok(SecretSource::Command(words)),
     }
 }
 
@@ -363,7 +363,10 @@ mod tests {
         assert_eq!(starters("1, 3"), Some(vec![STARTERS[0].to_owned(), STARTERS[2].to_owned()]));
         assert_eq!(starters(""), Some(Vec::new()));
         assert_eq!((starters("4"), starters("0"), starters("x")), (None, None, None));
-        assert_eq!((service("S"), service(""), service("x")), (Some(Service::Systemd), Some(Service::Nobody), None));
+        assert_eq!(
+            (service("S"), service(""), service("x")),
+            (Some(ServiceChoice::Systemd), Some(ServiceChoice::Nobody), None)
+        );
         assert!(STARTERS.iter().all(|name| library::find(name).is_some()));
     }
 }

@@ -2,20 +2,20 @@
 
 use std::path::Path;
 
-use super::answers::{Answers, Source, Written};
+use super::answers::{InitAnswers, SecretSource, WrittenPlace};
 use super::language::Language;
 use crate::clean;
 use crate::cli::output::count;
 use crate::config::problem::Severity;
 use crate::config::{Account, Config, Examined, is_account_name};
 use crate::error::{Error, Kind, Result};
-use crate::providers::Mail;
+use crate::providers::MailProtocol;
 
 /// The relay that is taken when nobody names one.
 const FIRST: &str = "default";
 
 /// A config for whoever had none.
-pub(super) fn whole(answers: &Answers, language: Language) -> String {
+pub(super) fn whole(answers: &InitAnswers, language: Language) -> String {
     let (about, mail, sort) = match language {
         Language::English => (
             "What mailsluice does with your mail. `mailsluice check` reads it and says what is wrong in it;\n# `mailsluice docs reference` has every key.",
@@ -47,11 +47,11 @@ pub(super) fn whole(answers: &Answers, language: Language) -> String {
 }
 
 /// The same for a trial: with a secret that stands nowhere yet.
-pub(super) fn for_trial(answers: &Answers) -> String {
+pub(super) fn for_trial(answers: &InitAnswers) -> String {
     use secrecy::ExposeSecret;
     let secret = match &answers.secret {
-        Source::Typed(typed) => format!("password: {}", quoted(typed.expose_secret())),
-        Source::File(_) | Source::Command(_) | Source::ClientId(_) => kept(answers),
+        SecretSource::Typed(typed) => format!("password: {}", quoted(typed.expose_secret())),
+        SecretSource::File(_) | SecretSource::Command(_) | SecretSource::ClientId(_) => kept(answers),
     };
     let mut text = format!("maildir: {}\naccounts:\n{}", scalar(&answers.maildir), account(answers, &secret, "  "));
     if !answers.is_known
@@ -63,7 +63,7 @@ pub(super) fn for_trial(answers: &Answers) -> String {
 }
 
 /// The config that is there, with an account more.
-pub(super) fn added(known: &str, answers: &Answers) -> Result<String> {
+pub(super) fn added(known: &str, answers: &InitAnswers) -> Result<String> {
     // Relays that are written win over those that addresses bring along.
     let outgoing = answers.outgoing.as_ref().filter(|_| !answers.is_known || has_key(known, "relays"));
     let text = inserted(known, "accounts", |indent| {
@@ -83,24 +83,24 @@ pub(super) fn secret_file(name: &str) -> String {
     format!("{name}.password")
 }
 
-fn kept(answers: &Answers) -> String {
+fn kept(answers: &InitAnswers) -> String {
     let key = if answers.is_token { "token" } else { "password" };
     match &answers.secret {
-        Source::Typed(_) => format!("{key}: {{file: {}}}", scalar(&secret_file(&answers.name))),
-        Source::File(path) => format!("{key}: {{file: {}}}", scalar(&path.display().to_string())),
-        Source::Command(words) => {
+        SecretSource::Typed(_) => format!("{key}: {{file: {}}}", scalar(&secret_file(&answers.name))),
+        SecretSource::File(path) => format!("{key}: {{file: {}}}", scalar(&path.display().to_string())),
+        SecretSource::Command(words) => {
             let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
             format!("{key}: {{command: [{}]}}", words.join(", "))
         }
-        Source::ClientId(id) => format!("oauth2: {{provider: microsoft, client_id: {}}}", quoted(id)),
+        SecretSource::ClientId(id) => format!("oauth2: {{provider: microsoft, client_id: {}}}", quoted(id)),
     }
 }
 
-fn account(answers: &Answers, secret: &str, indent: &str) -> String {
-    let Answers { name, address, incoming, first, .. } = answers;
+fn account(answers: &InitAnswers, secret: &str, indent: &str) -> String {
+    let InitAnswers { name, address, incoming, first, .. } = answers;
     let mut keys = vec![format!("address: {}", scalar(address))];
     match (answers.is_known, incoming.mail) {
-        (true, Mail::Pop3) => keys.push("protocol: pop3".to_owned()),
+        (true, MailProtocol::Pop3) => keys.push("protocol: pop3".to_owned()),
         (true, _) => {}
         (false, mail) => {
             keys.push(format!("{}: {}", mail.key(), place(&incoming.place)));
@@ -113,7 +113,7 @@ fn account(answers: &Answers, secret: &str, indent: &str) -> String {
     entry(name, &keys, indent)
 }
 
-fn relay(answers: &Answers, outgoing: &Written, name: &str, secret: &str, indent: &str) -> String {
+fn relay(answers: &InitAnswers, outgoing: &WrittenPlace, name: &str, secret: &str, indent: &str) -> String {
     let keys = match answers.is_known {
         true => vec![format!("address: {}", scalar(&answers.address)), secret.to_owned()],
         false => vec![

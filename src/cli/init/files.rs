@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use secrecy::ExposeSecret;
 
-use super::answers::{Answers, Source};
+use super::answers::{InitAnswers, SecretSource};
 use super::compose::secret_file;
 use crate::cli::setup;
 use crate::config::Config;
@@ -37,7 +37,7 @@ pub(super) fn read(config: &Path) -> Result<String> {
 }
 
 /// Writes the secret, where one was typed, and then the config. `known`: what the config was when it was read.
-pub(super) fn write(config: &Path, text: &str, known: Option<&str>, answers: &Answers) -> Result<()> {
+pub(super) fn write(config: &Path, text: &str, known: Option<&str>, answers: &InitAnswers) -> Result<()> {
     // From here on Ctrl-C waits: half of it would be left.
     setup::outlive_signals(&[Signal::INT, Signal::TERM]);
     // A link is written through.
@@ -49,13 +49,13 @@ pub(super) fn write(config: &Path, text: &str, known: Option<&str>, answers: &An
         return Err(Error::permanent(Kind::Config, text).helped_by("run `mailsluice init --add` again"));
     }
     let secret = match &answers.secret {
-        Source::Typed(typed) => {
+        SecretSource::Typed(typed) => {
             let path = folder.join(secret_file(&answers.name));
             let line = secrecy::zeroize::Zeroizing::new(format!("{}\n", typed.expose_secret()));
             create(&path, line.as_bytes(), 0o600).map_err(|error| failed(&path, error))?;
             Some(path)
         }
-        Source::File(_) | Source::Command(_) | Source::ClientId(_) => None,
+        SecretSource::File(_) | SecretSource::Command(_) | SecretSource::ClientId(_) => None,
     };
     let written = replace(&config, text, known.is_some()).map_err(|error| failed(&config, error));
     if let (Err(_), Some(secret)) = (&written, &secret) {

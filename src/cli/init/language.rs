@@ -2,7 +2,7 @@
 
 use std::env;
 
-use crate::providers::Secret;
+use crate::providers::SecretKind;
 
 /// A language.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ impl Language {
         }
     }
 
-    pub(super) fn words(self) -> &'static Words {
+    pub(super) fn words(self) -> &'static Sentences {
         match self {
             Self::English => &ENGLISH,
             Self::Chinese => &CHINESE,
@@ -30,23 +30,25 @@ impl Language {
     }
 
     /// Which secret is wanted, and where it is made.
-    pub(super) fn secret(self, secret: Secret) -> &'static str {
+    pub(super) fn secret(self, secret: SecretKind) -> &'static str {
         match (self, secret) {
             (Self::English, secret) => secret.words(),
-            (Self::Chinese, Secret::Password) => "邮箱密码",
-            (Self::Chinese, Secret::AppPassword) => "应用专用密码，不是网页登录密码；需先开启两步验证才能生成",
-            (Self::Chinese, Secret::AppPasswordWithTwoFactor) => "邮箱密码；开启两步验证后需要应用专用密码",
-            (Self::Chinese, Secret::MailPassword) => "邮件客户端专用密码，与网页登录密码不同",
-            (Self::Chinese, Secret::ClientPassword) => "客户端专用密码（开启“安全登录”时），否则为邮箱密码",
-            (Self::Chinese, Secret::Code) => "授权码，不是网页登录密码；在网页邮箱的设置中开启 IMAP/SMTP 服务后生成",
-            (Self::Chinese, Secret::OAuth2) => "OAuth2 登录，不再接受密码",
-            (Self::Chinese, Secret::Bridge) => "本机 Bridge 程序显示的密码",
+            (Self::Chinese, SecretKind::Password) => "邮箱密码",
+            (Self::Chinese, SecretKind::AppPassword) => "应用专用密码，不是网页登录密码；需先开启两步验证才能生成",
+            (Self::Chinese, SecretKind::AppPasswordWithTwoFactor) => "邮箱密码；开启两步验证后需要应用专用密码",
+            (Self::Chinese, SecretKind::MailPassword) => "邮件客户端专用密码，与网页登录密码不同",
+            (Self::Chinese, SecretKind::ClientPassword) => "客户端专用密码（开启“安全登录”时），否则为邮箱密码",
+            (Self::Chinese, SecretKind::Code) => {
+                "授权码，不是网页登录密码；在网页邮箱的设置中开启 IMAP/SMTP 服务后生成"
+            }
+            (Self::Chinese, SecretKind::OAuth2) => "OAuth2 登录，不再接受密码",
+            (Self::Chinese, SecretKind::Bridge) => "本机 Bridge 程序显示的密码",
         }
     }
 }
 
 /// The sentences. `{}` is where something is put in.
-pub(super) struct Words {
+pub(super) struct Sentences {
     pub(super) address: &'static str,
     pub(super) looking: &'static str,
     pub(super) servers: &'static str,
@@ -76,7 +78,7 @@ pub(super) struct Words {
     pub(super) no_relay: &'static str,
 }
 
-static ENGLISH: Words = Words {
+static ENGLISH: Sentences = Sentences {
     address: "Your address: ",
     looking: "Looking for its servers …",
     servers: "  {} as {}",
@@ -107,7 +109,7 @@ static ENGLISH: Words = Words {
     no_relay: "\nNothing can be sent yet: the config has no relay.",
 };
 
-static CHINESE: Words = Words {
+static CHINESE: Sentences = Sentences {
     address: "您的邮箱地址：",
     looking: "正在查找服务器……",
     servers: "  {}，用户名 {}",

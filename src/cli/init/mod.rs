@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use super::output::Output;
 use super::setup;
 use crate::config::Config;
-use crate::discover::{Found, Options, discover};
+use crate::discover::{DiscoverOptions, Found, discover};
 use crate::error::{Error, Kind, Result};
-use answers::{Answers, Asker, Service, Source};
+use answers::{Asker, InitAnswers, SecretSource, ServiceChoice};
 use language::Language;
 
 /// So often a secret is asked for anew when the server refused it: more attempts get some accounts locked.
@@ -59,7 +59,7 @@ pub(super) struct Arguments {
     filters: Vec<String>,
     /// Who fetches: systemd, cron or nobody
     #[arg(long, value_enum)]
-    service: Option<Service>,
+    service: Option<ServiceChoice>,
     /// The folder for mail
     #[arg(long, default_value = "~/Mail", value_name = "FOLDER")]
     maildir: String,
@@ -104,7 +104,7 @@ fn look(address: &str, arguments: &Arguments, asker: &Asker, output: &Output) ->
         return Ok(Found { address: address.to_owned(), provider: None, offers: Vec::new(), tried: Vec::new() });
     }
     asker.say(asker.language.words().looking);
-    let options = Options { resolver: arguments.resolver, ..Options::default() };
+    let options = DiscoverOptions { resolver: arguments.resolver, ..DiscoverOptions::default() };
     let found = setup::block_on(discover(address, &options))?;
     for tried in found.tried.iter().filter(|_| found.incoming().is_none() && !output.quiet) {
         asker.say(&format!("  {}: {}", tried.source, tried.why));
@@ -115,7 +115,7 @@ fn look(address: &str, arguments: &Arguments, asker: &Asker, output: &Output) ->
 /// Asks for the secret until the server takes it.
 fn secret(
     asker: &mut Asker,
-    answers: &mut Answers,
+    answers: &mut InitAnswers,
     config: &Path,
     arguments: &Arguments,
     output: &Output,
@@ -123,18 +123,18 @@ fn secret(
     for attempt in 1..=ATTEMPTS {
         answers.secret = asker.secret(answers)?;
         // Nobody has signed in yet.
-        if arguments.no_test || matches!(answers.secret, Source::ClientId(_)) {
+        if arguments.no_test || matches!(answers.secret, SecretSource::ClientId(_)) {
             return Ok(());
         }
         asker.say(asker.language.words().trying);
         let outcome = trial::run(config, answers, output)?;
         match outcome {
-            trial::Outcome::Works => return Ok(()),
+            trial::TrialOutcome::Works => return Ok(()),
             // Another secret helps, where a person is there who can give one.
-            trial::Outcome::LoginRefused if attempt < ATTEMPTS && asker.can_ask_again() => {
+            trial::TrialOutcome::LoginRefused if attempt < ATTEMPTS && asker.can_ask_again() => {
                 asker.say(asker.language.words().again);
             }
-            trial::Outcome::LoginRefused | trial::Outcome::Fails => {
+            trial::TrialOutcome::LoginRefused | trial::TrialOutcome::Fails => {
                 let question = asker.language.words().all_the_same;
                 if asker.can_ask_again() && asker.is_yes(question)? {
                     return Ok(());
@@ -149,19 +149,19 @@ fn secret(
 }
 
 /// What the user does next.
-fn after(answers: &Answers, path: &Path, config: &Config, language: Language, adds: bool) -> Result<String> {
+fn after(answers: &InitAnswers, path: &Path, config: &Config, language: Language, adds: bool) -> Result<String> {
     let words = language.words();
-    let first = if matches!(answers.secret, Source::ClientId(_)) { words.sign_in } else { words.fetch_now };
+    let first = if matches!(answers.secret, SecretSource::ClientId(_)) { words.sign_in } else { words.fetch_now };
     let mut text =
         first.replace("{}", &answers.name).replace("mailsluice ", &format!("mailsluice{} ", files::option(path)));
     if !adds {
         text += &match answers.service {
-            Service::Systemd => {
+            ServiceChoice::Systemd => {
                 let unit = files::write_unit(path)?;
                 words.systemd.replace("{}", &unit.display().to_string())
             }
-            Service::Cron => words.cron.replace("{}", &files::command(path)?),
-            Service::Nobody => words.nobody.to_owned(),
+            ServiceChoice::Cron => words.cron.replace("{}", &files::command(path)?),
+            ServiceChoice::Nobody => words.nobody.to_owned(),
         };
     }
     if config.relays.is_empty() {

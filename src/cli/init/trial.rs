@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::answers::Answers;
+use super::answers::InitAnswers;
 use super::compose::{self, checked};
 use crate::cli::doctor::lines;
 use crate::cli::output::Output;
 use crate::cli::{setup, width};
-use crate::doctor::{Finding, Question, Verdict, examine};
+use crate::doctor::{Finding, FindingVerdict, Question, examine};
 use crate::error::Result;
 
 /// EX_NOPERM, and EX_UNAVAILABLE where the server does not say why: a login was refused.
@@ -15,7 +15,7 @@ const REFUSED: [u8; 2] = [77, 69];
 
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum TrialOutcome {
     Works,
     /// Another secret may help.
     LoginRefused,
@@ -23,15 +23,15 @@ pub(super) enum Outcome {
 }
 
 /// Tries to receive and to send, and shows each step.
-pub(super) fn run(path: &Path, answers: &Answers, output: &Output) -> Result<Outcome> {
+pub(super) fn run(path: &Path, answers: &InitAnswers, output: &Output) -> Result<TrialOutcome> {
     let config = checked(path, &compose::for_trial(answers))?;
-    let mut outcome = Outcome::Works;
+    let mut outcome = TrialOutcome::Works;
     let mut tell = |finding: &Finding| {
-        if finding.verdict == Verdict::Failed && outcome != Outcome::Fails {
+        if finding.verdict == FindingVerdict::Failed && outcome != TrialOutcome::Fails {
             let is_login = finding.step == "login" && REFUSED.contains(&finding.code);
-            outcome = if is_login { Outcome::LoginRefused } else { Outcome::Fails };
+            outcome = if is_login { TrialOutcome::LoginRefused } else { TrialOutcome::Fails };
         }
-        if !output.quiet || finding.verdict != Verdict::Ok {
+        if !output.quiet || finding.verdict != FindingVerdict::Ok {
             eprint!("{}", lines(finding, width::of_standard_output()));
         }
     };

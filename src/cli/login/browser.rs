@@ -12,7 +12,7 @@ use super::Output;
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
 use crate::net::http::aside;
-use crate::net::oauth::{self, Asking, Came, Lasts, Listener, Page, SIGN_IN_TIMEOUT};
+use crate::net::oauth::{self, BrowserReturn, CallbackPage, Lasts, Listener, SIGN_IN_TIMEOUT, SignInRequest};
 
 /// So long an address that somebody has to copy may take.
 const PASTING: Duration = Duration::from_secs(15 * 60);
@@ -64,7 +64,7 @@ async fn asked(
     by_paste: bool,
     more: &[(&str, &str)],
     output: &Output,
-) -> Result<(Asking, Zeroizing<String>)> {
+) -> Result<(SignInRequest, Zeroizing<String>)> {
     let port = oauth::loopback_port(&it.redirect);
     let listener = match port {
         Some(port) => Some(Listener::open(port)?),
@@ -74,7 +74,7 @@ async fn asked(
         Some(listener) => oauth::redirect_at(&it.redirect, listener.port()),
         None => it.redirect.clone(),
     };
-    let asking = Asking::new(redirect)?;
+    let asking = SignInRequest::new(redirect)?;
     let address = asking.address(it, more);
     match (listener, by_paste) {
         (Some(listener), false) => {
@@ -120,12 +120,12 @@ fn own_address() -> String {
     if address.chars().all(is_plain) { address.to_owned() } else { "HOST".to_owned() }
 }
 
-async fn listen(it: SignIn, listener: Listener, asking: Asking) -> Result<(Asking, Zeroizing<String>)> {
+async fn listen(it: SignIn, listener: Listener, asking: SignInRequest) -> Result<(SignInRequest, Zeroizing<String>)> {
     let wait = move || {
         let page = |path: &str| match asking.came(&it, path, false) {
-            Came::Code(code) => Page::Answer(Ok(code)),
-            Came::No(error) => Page::Answer(Err(error)),
-            Came::Other => Page::Other,
+            BrowserReturn::Code(code) => CallbackPage::Answer(Ok(code)),
+            BrowserReturn::No(error) => CallbackPage::Answer(Err(error)),
+            BrowserReturn::Other => CallbackPage::Other,
         };
         let code = listener.wait(SIGN_IN_TIMEOUT, page)??;
         Ok((asking, code))
@@ -133,7 +133,7 @@ async fn listen(it: SignIn, listener: Listener, asking: Asking) -> Result<(Askin
     aside("browser", wait).await?
 }
 
-async fn paste(it: SignIn, asking: Asking, output: &Output) -> Result<(Asking, Zeroizing<String>)> {
+async fn paste(it: SignIn, asking: SignInRequest, output: &Output) -> Result<(SignInRequest, Zeroizing<String>)> {
     let output = *output;
     let read = move || loop {
         let mut line = Zeroizing::new(String::new());
@@ -142,9 +142,11 @@ async fn paste(it: SignIn, asking: Asking, output: &Output) -> Result<(Asking, Z
             return Err(Error::permanent(Kind::Usage, "no address was pasted"));
         }
         match asking.came(&it, &line, true) {
-            Came::Code(code) => return Ok((asking, code)),
-            Came::No(error) => return Err(error),
-            Came::Other => output.talk("this is not the address that belongs to the one above; paste all of it:"),
+            BrowserReturn::Code(code) => return Ok((asking, code)),
+            BrowserReturn::No(error) => return Err(error),
+            BrowserReturn::Other => {
+                output.talk("this is not the address that belongs to the one above; paste all of it:")
+            }
         }
     };
     let late = |_| Error::transient(Kind::Usage, "no address was pasted in time");

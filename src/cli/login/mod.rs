@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::config::oauth::SignIn;
 use crate::daemon::order::{Order, give};
 use crate::error::{Error, Kind, Result};
-use crate::net::oauth::{self, Entry};
+use crate::net::oauth::{self, DeviceCode};
 use crate::pass::{self, World};
 
 /// EX_CONFIG.
@@ -194,7 +194,7 @@ fn go_on(world: &World, config: &Config, names: &[String]) -> Result<()> {
 
 async fn by_device(it: &SignIn, output: &Output) -> Result<()> {
     let output = *output;
-    let show = move |entry: &Entry| match output.json {
+    let show = move |entry: &DeviceCode| match output.json {
         true => output.data(json!({"page": entry.page, "code": entry.code})),
         false => output.data(format_args!("open {} on any device and type the code {}", entry.page, entry.code)),
     };

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use self::options::{Mode, Options, asks_for_mail, parse};
+use self::options::{Mode, SendmailOptions, asks_for_mail, parse};
 use super::output::Output;
 use super::queue::Queue;
 use super::setup::Setup;
@@ -18,7 +18,7 @@ use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::{Bytes, Message, submitted};
 use crate::ourselves::is_a_relay;
-use crate::pass::{self, Outgoing, Relays, World};
+use crate::pass::{self, Relays, SubmittedMessage, World};
 use crate::pipeline;
 
 /// The largest message that is taken, in bytes.
@@ -62,7 +62,7 @@ Takes a message on standard input and sends it, as sendmail does.
 
 The others are in docs/sending.md.";
 
-fn take(config: &Path, options: Options, allow_root: bool, output: &Output) -> Result<u8> {
+fn take(config: &Path, options: SendmailOptions, allow_root: bool, output: &Output) -> Result<u8> {
     let tells_by_mail = options.tells_by_mail;
     let (bytes, read) = given();
     match read.map_err(|error| (error, false)).and_then(|()| queue(config, options, &bytes, output)) {
@@ -90,7 +90,7 @@ fn dead_letter(message: &[u8], error: Error) -> Error {
 }
 
 /// Puts a message into the outbox; with an error, whether it is in the inbox now.
-fn queue(config: &Path, options: Options, given: &[u8], output: &Output) -> Result<(), (Error, bool)> {
+fn queue(config: &Path, options: SendmailOptions, given: &[u8], output: &Output) -> Result<(), (Error, bool)> {
     let lost = |error: Error| (error, false);
     if is_a_relay() {
         let text = "the program of the relay is mailsluice again, through a link or a script: it would send to itself \
@@ -114,13 +114,13 @@ fn queue(config: &Path, options: Options, given: &[u8], output: &Output) -> Resu
     Ok(())
 }
 
-fn outgoing(options: Options, message: Message) -> Outgoing {
-    let Options { from_header, sender, sender_from_header, name, relay, recipients, .. } = options;
-    Outgoing { message, from_header, sender, sender_from_header, name, relay, recipients }
+fn outgoing(options: SendmailOptions, message: Message) -> SubmittedMessage {
+    let SendmailOptions { from_header, sender, sender_from_header, name, relay, recipients, .. } = options;
+    SubmittedMessage { message, from_header, sender, sender_from_header, name, relay, recipients }
 }
 
 /// Nothing is asked of any server: whether a mailbox is there is known when mail is sent.
-fn verify(config: &Path, options: Options, output: &Output) -> Result<u8> {
+fn verify(config: &Path, options: SendmailOptions, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let nothing = Message::new(Bytes::Memory(Vec::new()));
     let (recipients, relay) = pass::verify(&Relays::of(&setup.config), &outgoing(options, nothing))?;

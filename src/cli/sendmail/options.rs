@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 
 /// What the command line says. What means nothing here is taken and ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Options {
+pub(super) struct SendmailOptions {
     /// `-t`: recipients stand in To, Cc and Bcc.
     pub(super) from_header: bool,
     /// `-f`, `-r`: the envelope sender.
@@ -48,8 +48,8 @@ pub(super) enum Mode {
 }
 
 /// Reads the command line.
-pub(super) fn parse(arguments: &[String]) -> Result<Options> {
-    let mut options = Options::default();
+pub(super) fn parse(arguments: &[String]) -> Result<SendmailOptions> {
+    let mut options = SendmailOptions::default();
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.strip_prefix('-') {
@@ -68,7 +68,7 @@ pub(super) fn asks_for_mail(arguments: &[String]) -> bool {
 }
 
 /// `--from=me@example.com`.
-fn of_msmtp(option: &str, options: &mut Options) -> Result<()> {
+fn of_msmtp(option: &str, options: &mut SendmailOptions) -> Result<()> {
     let (name, value) = option.split_once('=').map_or((option, None), |(name, value)| (name, Some(value)));
     match (name, value) {
         ("read-recipients", None) => options.from_header = true,
@@ -87,7 +87,11 @@ fn of_msmtp(option: &str, options: &mut Options) -> Result<()> {
 }
 
 /// Letters behind one hyphen, as getopt takes them: `-ti` is `-t -i`.
-fn cluster<'a>(letters: &str, more: &mut impl Iterator<Item = &'a String>, options: &mut Options) -> Result<()> {
+fn cluster<'a>(
+    letters: &str,
+    more: &mut impl Iterator<Item = &'a String>,
+    options: &mut SendmailOptions,
+) -> Result<()> {
     for (at, letter) in letters.char_indices() {
         let rest = &letters[at + letter.len_utf8()..];
         match letter {
@@ -112,7 +116,7 @@ fn with_value<'a>(
     letter: char,
     rest: &str,
     more: &mut impl Iterator<Item = &'a String>,
-    options: &mut Options,
+    options: &mut SendmailOptions,
 ) -> Result<()> {
     let mut value = || match rest {
         "" => more.next().cloned().ok_or_else(|| wrong(&format!("-{letter} needs a value"))),
@@ -163,7 +167,7 @@ fn wrong(text: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Options {
+    fn parsed(line: &str) -> SendmailOptions {
         parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>()).unwrap()
     }
 

@@ -28,7 +28,7 @@ pub(super) async fn from_command(argv: &[String], deadline: Duration) -> Result<
     };
     let from = format!("the password from {program}");
     let mut child = start(program, arguments).map_err(|error| wrong(format!("starting {program}")).because(error))?;
-    let mut group = Group::of(&child);
+    let mut group = ProcessGroup::of(&child);
     let Ok(ended) = timeout(deadline, run(&mut child)).await else {
         return Err(Error::transient(Kind::Auth, format!("{from} did not come within {} s", deadline.as_secs())));
     };
@@ -55,10 +55,10 @@ fn start(program: &str, arguments: &[String]) -> io::Result<Child> {
         .spawn()
 }
 
-type Ended = (ExitStatus, Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
+type CommandEnd = (ExitStatus, Zeroizing<Vec<u8>>, Zeroizing<Vec<u8>>);
 
 /// The program's output as far as it came before the program ended: an agent that it started may hold the pipe open for days.
-async fn run(child: &mut Child) -> io::Result<Ended> {
+async fn run(child: &mut Child) -> io::Result<CommandEnd> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (mut output, mut complaint) = (Zeroizing::default(), Zeroizing::default());
     let status = {
@@ -83,9 +83,9 @@ async fn run(child: &mut Child) -> io::Result<Ended> {
 }
 
 /// The process group of a program. All of it is killed when this goes: at the deadline, and when the caller gives up.
-struct Group(Option<Pid>);
+struct ProcessGroup(Option<Pid>);
 
-impl Group {
+impl ProcessGroup {
     fn of(child: &Child) -> Self {
         Self(child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw))
     }
@@ -96,7 +96,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
             // The group is usually gone by now, which is as good.

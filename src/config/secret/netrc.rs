@@ -28,14 +28,14 @@ pub(super) async fn from_netrc(path: &Path, host: &str, user: &str) -> Result<Se
 }
 
 #[derive(Default)]
-struct Entry {
+struct NetrcEntry {
     /// `None`: for every host.
     host: Option<String>,
     login: Option<String>,
     password: Option<Zeroizing<String>>,
 }
 
-impl Entry {
+impl NetrcEntry {
     fn is_for(&self, host: &str, user: &str) -> bool {
         self.host.as_ref().is_none_or(|known| known.eq_ignore_ascii_case(host))
             && self.login.as_ref().is_none_or(|login| login == user)
@@ -45,11 +45,13 @@ impl Entry {
 /// The first entry that fits and has a password.
 fn password_in(text: &str, host: &str, user: &str) -> Option<Zeroizing<String>> {
     let mut entries = Vec::new();
-    let mut words = Words(text);
+    let mut words = NetrcWords(text);
     while let Some(word) = words.keyword() {
         match word.as_str() {
-            "machine" => entries.push(Entry { host: words.next().map(|word| word.to_string()), ..Entry::default() }),
-            "default" => entries.push(Entry::default()),
+            "machine" => {
+                entries.push(NetrcEntry { host: words.next().map(|word| word.to_string()), ..NetrcEntry::default() })
+            }
+            "default" => entries.push(NetrcEntry::default()),
             // A macro goes to the next empty line.
             "macdef" => words.skip_macro(),
             "login" => {
@@ -73,9 +75,9 @@ fn password_in(text: &str, host: &str, user: &str) -> Option<Zeroizing<String>> 
 
 /// Words between blanks; in double quotes with a backslash before what means something, as fetchmail and curl read them. A comment
 /// goes from `#` where a keyword could stand to the end of its line: a password may begin with one.
-struct Words<'t>(&'t str);
+struct NetrcWords<'t>(&'t str);
 
-impl Words<'_> {
+impl NetrcWords<'_> {
     fn keyword(&mut self) -> Option<Zeroizing<String>> {
         while let Some(comment) = self.0.trim_start().strip_prefix('#') {
             self.0 = comment.split_once('\n').map_or("", |(_, rest)| rest);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Which arguments of a program are code, or name the program that it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Code {
+enum CodeArguments {
     /// A shell: what follows an option with this letter; else the first argument, a script. The rest are its arguments.
     Shell(&'static [char]),
     /// Code may stand behind several such options; else the first argument is a script.
@@ -18,18 +18,21 @@ enum Code {
 }
 
 /// Programs by their names, without folders and versions.
-const PROGRAMS: [(&[&str], Code); 9] = [
+const PROGRAMS: [(&[&str], CodeArguments); 9] = [
     (
         &[
             "sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh", "nu", "pwsh", "python",
             "pypy", "su", "runuser", "script", "flock", "git", "psql",
         ],
-        Code::Shell(&['c']),
+        CodeArguments::Shell(&['c']),
     ),
-    (&["perl", "ruby", "lua", "luajit", "osascript", "Rscript", "mysql", "gp"], Code::Interpreter(&['e', 'E'])),
-    (&["node", "nodejs", "deno", "bun"], Code::Interpreter(&['e', 'p'])),
-    (&["php"], Code::Interpreter(&['r', 'B', 'R', 'E'])),
-    (&["expect", "emacs", "vim", "vi", "ex", "ed", "tclsh"], Code::Interpreter(&['c', 'e', 'f'])),
+    (
+        &["perl", "ruby", "lua", "luajit", "osascript", "Rscript", "mysql", "gp"],
+        CodeArguments::Interpreter(&['e', 'E']),
+    ),
+    (&["node", "nodejs", "deno", "bun"], CodeArguments::Interpreter(&['e', 'p'])),
+    (&["php"], CodeArguments::Interpreter(&['r', 'B', 'R', 'E'])),
+    (&["expect", "emacs", "vim", "vi", "ex", "ed", "tclsh"], CodeArguments::Interpreter(&['c', 'e', 'f'])),
     (
         &[
             "awk",
@@ -55,11 +58,11 @@ const PROGRAMS: [(&[&str], Code); 9] = [
             "find",
             "make",
         ],
-        Code::First(1),
+        CodeArguments::First(1),
     ),
-    (&["sed", "bc", "dc"], Code::Script),
-    (&["timeout", "chroot", "chrt", "taskset", "sqlite", "sqlite3"], Code::First(2)),
-    (&["ssh", "eval", "watch", "parallel", "tmux", "screen", "at", "batch"], Code::All),
+    (&["sed", "bc", "dc"], CodeArguments::Script),
+    (&["timeout", "chroot", "chrt", "taskset", "sqlite", "sqlite3"], CodeArguments::First(2)),
+    (&["ssh", "eval", "watch", "parallel", "tmux", "screen", "at", "batch"], CodeArguments::All),
 ];
 /// Where the programs of a system lie.
 const SYSTEM: [&str; 6] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/nix/", "/snap/"];
@@ -71,55 +74,62 @@ const WORDS: [&str; 8] =
 /// value can stand in an argument of its own behind it.
 pub(in super::super) fn places_of_code<'a>(argv: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut places = Vec::new();
-    let mut code: Option<Code> = None;
+    let mut code: Option<CodeArguments> = None;
     // So many arguments that are no options may be code, or belong to an option before it.
     let mut open = 0_usize;
     let mut has_code = false;
     for (place, argument) in argv.enumerate() {
         let is_option = argument.len() > 1 && argument.starts_with(['-', '+']);
         let is_opened = is_option && code.is_some_and(|code| opens(code, argument));
-        if is_opened || open > 0 || code == Some(Code::All) {
+        if is_opened || open > 0 || code == Some(CodeArguments::All) {
             places.push(place);
         }
-        has_code |= is_opened && !matches!(code, Some(Code::First(_) | Code::Script));
+        has_code |= is_opened && !matches!(code, Some(CodeArguments::First(_) | CodeArguments::Script));
         match (is_option, code) {
             (true, _) if is_opened => open = open.max(1),
             // `-F :`, `-o pipefail`
-            (true, Some(code)) if open > 0 && code != Code::Script && argument.len() == 2 && argument != "--" => {
+            (true, Some(code))
+                if open > 0 && code != CodeArguments::Script && argument.len() == 2 && argument != "--" =>
+            {
                 open += 1
             }
             (true, _) => {}
-            (false, Some(Code::Shell(_))) if has_code && open <= 1 => return places,
+            (false, Some(CodeArguments::Shell(_))) if has_code && open <= 1 => return places,
             (false, _) => open = open.saturating_sub(1),
         }
-        let is_program = !is_option && !has_code && (code.is_none() || matches!(code, Some(Code::First(_))));
+        let is_program = !is_option && !has_code && (code.is_none() || matches!(code, Some(CodeArguments::First(_))));
         if let Some(known) = code_of(argument).filter(|_| is_program) {
             code = Some(known);
             open = match known {
-                Code::First(count) => count,
-                Code::Shell(_) | Code::Interpreter(_) | Code::Script | Code::All => 1,
+                CodeArguments::First(count) => count,
+                CodeArguments::Shell(_)
+                | CodeArguments::Interpreter(_)
+                | CodeArguments::Script
+                | CodeArguments::All => 1,
             };
         }
     }
     places
 }
 
-fn opens(code: Code, option: &str) -> bool {
+fn opens(code: CodeArguments, option: &str) -> bool {
     if option.starts_with("--") {
         return WORDS.iter().any(|known| option.starts_with(known));
     }
     match code {
-        Code::Shell(letters) | Code::Interpreter(letters) => option.starts_with('-') && option.contains(letters),
+        CodeArguments::Shell(letters) | CodeArguments::Interpreter(letters) => {
+            option.starts_with('-') && option.contains(letters)
+        }
         // `sed -ne`, `env -S`, `find -exec`
-        Code::First(_) | Code::Script => {
+        CodeArguments::First(_) | CodeArguments::Script => {
             ["-e", "-ne", "-ie"].contains(&option) || ["-S", "-exec", "-ok"].iter().any(|it| option.starts_with(it))
         }
-        Code::All => true,
+        CodeArguments::All => true,
     }
 }
 
 /// By a bare name, or one in a folder of the system: a program of the user's own may be called `script`.
-fn code_of(argument: &str) -> Option<Code> {
+fn code_of(argument: &str) -> Option<CodeArguments> {
     if argument.contains('/') && !SYSTEM.iter().any(|folder| argument.starts_with(folder)) {
         return None;
     }

@@ -3,12 +3,12 @@
 use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::run::Run;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::reader::Takes;
 use crate::config::text::Text;
 use crate::config::yaml::Node;
 
-pub(super) const DEFER: Word = Word::bare(
+pub(super) const DEFER: ActionWord = ActionWord::bare(
     (
         "defer",
         "Decide about the message later: it stays on the server and is asked about again; after 24 hours or ten times it is kept. Its value is the reason.",
@@ -18,8 +18,8 @@ pub(super) const DEFER: Word = Word::bare(
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    compiler.text(node, "a reason").map(|why| Box::new(Defer { why }) as Boxed)
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
+    compiler.text(node, "a reason").map(|why| Box::new(Defer { why }) as BoxedAction)
 }
 
 #[derive(Debug)]

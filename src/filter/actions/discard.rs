@@ -2,10 +2,10 @@
 
 use super::super::asking::Break;
 use super::super::run::Run;
-use super::{Verb, Word, no_value};
+use super::{ActionWord, Verb, no_value};
 use crate::config::reader::Takes;
 
-pub(super) const DISCARD: Word = Word::bare(
+pub(super) const DISCARD: ActionWord = ActionWord::bare(
     ("discard", "File nowhere; `mailsluice undo` brings it back for 30 days. Ends filtering.", Takes::Nothing),
     || Box::new(Discard),
     |node, compiler| no_value("discard", node, compiler),

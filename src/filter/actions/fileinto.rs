@@ -5,7 +5,7 @@ use super::super::compile::Compiler;
 use super::super::keywords::Keywords;
 use super::super::names;
 use super::super::run::Run;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::template::{FolderName, Template};
 use crate::config::yaml::{Node, Value};
@@ -27,7 +27,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const FILEINTO_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
-pub(super) const FILEINTO: Word = Word::new(
+pub(super) const FILEINTO: ActionWord = ActionWord::new(
     (
         "fileinto",
         "File into a folder, a list of folders, or {folder:, path:, mbox:, flags:, copy:}. Ends filtering unless copy.",
@@ -39,28 +39,34 @@ pub(super) const FILEINTO: Word = Word::new(
 #[derive(Debug)]
 struct FileInto {
     folders: Vec<Template>,
-    kind: Kind,
+    kind: FolderNameKind,
     flags: Keywords,
     copy: bool,
 }
 
 /// What the names are names of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum FolderNameKind {
     Folder,
     /// A folder whose levels come from values.
     Path,
     Mbox,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     if !matches!(node.value, Value::Map(_)) {
         let folders = folders(node, compiler)?;
-        return Some(Box::new(FileInto { folders, kind: Kind::Folder, flags: Keywords::default(), copy: false }));
+        return Some(Box::new(FileInto {
+            folders,
+            kind: FolderNameKind::Folder,
+            flags: Keywords::default(),
+            copy: false,
+        }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
-    let kinds = [("folder", Kind::Folder), ("path", Kind::Path), ("mbox", Kind::Mbox)];
-    let given: Vec<(Kind, &Node)> = kinds.iter().filter_map(|(key, kind)| Some((*kind, map.take(key)?))).collect();
+    let kinds = [("folder", FolderNameKind::Folder), ("path", FolderNameKind::Path), ("mbox", FolderNameKind::Mbox)];
+    let given: Vec<(FolderNameKind, &Node)> =
+        kinds.iter().filter_map(|(key, kind)| Some((*kind, map.take(key)?))).collect();
     match given.as_slice() {
         [] => drop(map.require("folder")),
         [_] => {}
@@ -87,7 +93,7 @@ fn folders(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Template>
 }
 
 /// Of a script: the names may be made of anything, so they are made safe instead of being checked.
-pub(in super::super) fn of_script(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+pub(in super::super) fn of_script(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let (names, flags_node, copy, mbox) = match &node.value {
         Value::Map(_) => {
             let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
@@ -132,9 +138,11 @@ impl Verb for FileInto {
         let flags = self.flags.of(&run.asking);
         for template in &self.folders {
             let place = match self.kind {
-                Kind::Folder => Place::Folder(template.expand_levels(&|name| names::parts(name, &run.asking))),
-                Kind::Mbox => Place::Mbox(template.expand_levels(&|name| names::parts(name, &run.asking))),
-                Kind::Path => Place::Folder(path(template, run)?),
+                FolderNameKind::Folder => {
+                    Place::Folder(template.expand_levels(&|name| names::parts(name, &run.asking)))
+                }
+                FolderNameKind::Mbox => Place::Mbox(template.expand_levels(&|name| names::parts(name, &run.asking))),
+                FolderNameKind::Path => Place::Folder(path(template, run)?),
             };
             run.file(place, &flags, self.copy)?;
         }

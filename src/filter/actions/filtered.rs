@@ -15,7 +15,7 @@ const MOST_BODY: u64 = 100 * 1024 * 1024;
 
 /// What the program reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in super::super) enum Input {
+pub(in super::super) enum FilterInput {
     #[default]
     Message,
     /// The header block with the empty line that ends it, as procmail's `:0 fhw`.
@@ -24,8 +24,8 @@ pub(in super::super) enum Input {
     Body,
 }
 
-pub(super) fn input(node: &Node, problems: &mut Problems) -> Option<Input> {
-    let words = [("message", Input::Message), ("headers", Input::Headers), ("body", Input::Body)];
+pub(super) fn input(node: &Node, problems: &mut Problems) -> Option<FilterInput> {
+    let words = [("message", FilterInput::Message), ("headers", FilterInput::Headers), ("body", FilterInput::Body)];
     reader::choice(node, &words, problems)
 }
 
@@ -38,7 +38,7 @@ pub(in super::super) enum Lack {
     Body,
 }
 
-impl Input {
+impl FilterInput {
     /// Bytes for the program to read.
     pub(super) fn of(self, message: &Arc<Message>) -> Result<Arc<Message>, Break> {
         let bytes = match self {
@@ -114,13 +114,13 @@ mod tests {
     #[test]
     fn a_part_goes_in_and_the_rest_stays() {
         let mail = Arc::new(message("A: 1\nB: 2\n\nbody\n\nend\n"));
-        assert_eq!(bytes(&Input::Headers.of(&mail).unwrap()), "A: 1\nB: 2\n\n");
-        assert_eq!(bytes(&Input::Body.of(&mail).unwrap()), "body\n\nend\n");
+        assert_eq!(bytes(&FilterInput::Headers.of(&mail).unwrap()), "A: 1\nB: 2\n\n");
+        assert_eq!(bytes(&FilterInput::Body.of(&mail).unwrap()), "body\n\nend\n");
         for header in ["C: 3\n\n", "C: 3\n", "C: 3"] {
-            let new = Input::Headers.put_back(&mail, header.as_bytes().to_vec(), &[]).unwrap();
+            let new = FilterInput::Headers.put_back(&mail, header.as_bytes().to_vec(), &[]).unwrap();
             assert_eq!(bytes(&new), "C: 3\n\nbody\n\nend\n", "{header:?}");
         }
-        let new = Input::Body.put_back(&mail, b"other\n".to_vec(), &[]).unwrap();
+        let new = FilterInput::Body.put_back(&mail, b"other\n".to_vec(), &[]).unwrap();
         assert_eq!(bytes(&new), "A: 1\nB: 2\n\nother\n");
     }
 
@@ -128,8 +128,8 @@ mod tests {
     fn what_is_no_header_takes_no_place() {
         let mail = message("A: 1\n\nbody\n");
         for wrong in ["", "\n", "no field\n", "C: 3\n\nand a body\n"] {
-            assert!(Input::Headers.put_back(&mail, wrong.as_bytes().to_vec(), &[]).is_err(), "{wrong:?}");
+            assert!(FilterInput::Headers.put_back(&mail, wrong.as_bytes().to_vec(), &[]).is_err(), "{wrong:?}");
         }
-        assert!(Input::Message.put_back(&mail, b"\nbody\n".to_vec(), &[]).is_err());
+        assert!(FilterInput::Message.put_back(&mail, b"\nbody\n".to_vec(), &[]).is_err());
     }
 }

@@ -3,21 +3,21 @@
 use super::super::asking::Break;
 use super::super::keywords::Keywords;
 use super::super::run::Run;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::reader::TEXTS;
 
-pub(super) const ADDFLAG: Word = Word::new(
+pub(super) const ADDFLAG: ActionWord = ActionWord::new(
     (
         "addflag",
         "Set a flag or keyword, or a list: `seen`, `flagged`, `answered`, `draft`, `$later`, `list-${list}`.",
         TEXTS,
     ),
-    |node, compiler| Keywords::read(node, compiler).map(|flags| Box::new(AddFlag(flags)) as Boxed),
+    |node, compiler| Keywords::read(node, compiler).map(|flags| Box::new(AddFlag(flags)) as BoxedAction),
 );
 
-pub(super) const REMOVEFLAG: Word =
-    Word::new(("removeflag", "Take a flag or keyword away, or a list of them.", TEXTS), |node, compiler| {
-        Keywords::read(node, compiler).map(|flags| Box::new(RemoveFlag(flags)) as Boxed)
+pub(super) const REMOVEFLAG: ActionWord =
+    ActionWord::new(("removeflag", "Take a flag or keyword away, or a list of them.", TEXTS), |node, compiler| {
+        Keywords::read(node, compiler).map(|flags| Box::new(RemoveFlag(flags)) as BoxedAction)
     });
 
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use super::super::conditions::is_text_field;
 use super::super::names;
 use super::super::run::Run;
 use super::super::valued::holds;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Span, Value};
@@ -36,12 +36,12 @@ pub(super) static DELETED: Shape = Shape {
 
 const NAMED: Takes = Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&ADDED)]));
 
-pub(super) const ADDHEADER: Word =
-    Word::new(("addheader", "Add header fields: {X-Label: finance}.", NAMED), |node, compiler| {
+pub(super) const ADDHEADER: ActionWord =
+    ActionWord::new(("addheader", "Add header fields: {X-Label: finance}.", NAMED), |node, compiler| {
         named(node, compiler, false)
     });
 
-pub(super) const SETHEADER: Word = Word::new(
+pub(super) const SETHEADER: ActionWord = ActionWord::new(
     (
         "setheader",
         "Set header fields: the first of that name gets the value, the others go: {Subject: \"[${list}] ${subject}\"}.",
@@ -51,7 +51,7 @@ pub(super) const SETHEADER: Word = Word::new(
 );
 
 const DELETEHEADER_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&DELETED)]);
-pub(super) const DELETEHEADER: Word = Word::new(
+pub(super) const DELETEHEADER: ActionWord = ActionWord::new(
     (
         "deleteheader",
         "Delete header fields: a name, a beginning like `X-Spam-*`, a list of these, or {name:, contains:, nth:}. Received and Auto-Submitted stay.",
@@ -61,16 +61,16 @@ pub(super) const DELETEHEADER: Word = Word::new(
 );
 
 #[derive(Debug)]
-enum Change {
+enum HeaderChange {
     Add { name: Text, value: Text, last: bool },
     Set { name: Text, value: Text },
     Delete { name: Text, contains: Option<Text>, nth: Option<i64> },
 }
 
 #[derive(Debug)]
-struct EditHeader(Vec<Change>);
+struct EditHeader(Vec<HeaderChange>);
 
-fn named(node: &Node, compiler: &mut Compiler<'_, '_>, set: bool) -> Option<Boxed> {
+fn named(node: &Node, compiler: &mut Compiler<'_, '_>, set: bool) -> Option<BoxedAction> {
     let entries = match &node.value {
         Value::Map(entries) if !entries.is_empty() => entries,
         _ => {
@@ -85,8 +85,8 @@ fn named(node: &Node, compiler: &mut Compiler<'_, '_>, set: bool) -> Option<Boxe
         let (value, last) = value(node, compiler)?;
         let name = name?;
         changes.push(match set {
-            true => Change::Set { name, value },
-            false => Change::Add { name, value, last },
+            true => HeaderChange::Set { name, value },
+            false => HeaderChange::Add { name, value, last },
         });
     }
     Some(Box::new(EditHeader(changes)))
@@ -133,7 +133,7 @@ fn name_of(name: &Text, changes: bool, asking: &Asking<'_>) -> Result<String, Br
     what_is_wrong(&name, changes).map_or(Ok(name), |wrong| Err(Break::Failed(wrong)))
 }
 
-fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     if matches!(node.value, Value::Map(_)) {
         let map = MapReader::new(node, &DELETED, &mut compiler.problems);
         let contains = map.take("contains");
@@ -150,16 +150,16 @@ fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
             Some(node) => Some(compiler.text(node, "a text")?),
             None => None,
         };
-        return Some(Box::new(EditHeader(vec![Change::Delete { name, contains, nth }])));
+        return Some(Box::new(EditHeader(vec![HeaderChange::Delete { name, contains, nth }])));
     }
     let names = reader::texts(node, "the name of a header field, or a list of names", &mut compiler.problems)?;
     let names: Option<Vec<_>> = names.iter().map(|name| field_name(name, node.span, true, compiler)).collect();
     Some(Box::new(EditHeader(
-        names?.into_iter().map(|name| Change::Delete { name, contains: None, nth: None }).collect(),
+        names?.into_iter().map(|name| HeaderChange::Delete { name, contains: None, nth: None }).collect(),
     )))
 }
 
-impl Change {
+impl HeaderChange {
     /// What is to be done to the message as it is now.
     fn edits(&self, asking: &Asking<'_>) -> Result<Vec<Edit>, Break> {
         match self {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::super::rule::{List, ListKind};
+use super::super::rule::{RuleList, RuleListKind};
 use super::super::run::Run;
 use super::super::valued::NamedList;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
@@ -29,7 +29,7 @@ pub(super) static KEYS: Shape = Shape {
 
 const TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]);
 
-pub(super) const ADD_TO_LIST: Word = Word::new(
+pub(super) const ADD_TO_LIST: ActionWord = ActionWord::new(
     (
         "add_to_list",
         "Put an entry into a database list: its name, for the sender, or {list: muted, entry: \"${message_id}\", keep_for: 30d}.",
@@ -38,7 +38,7 @@ pub(super) const ADD_TO_LIST: Word = Word::new(
     |node, compiler| read(node, compiler, true),
 );
 
-pub(super) const REMOVE_FROM_LIST: Word = Word::new(
+pub(super) const REMOVE_FROM_LIST: ActionWord = ActionWord::new(
     (
         "remove_from_list",
         "Take an entry out of a database list: its name, for the sender, or {list: muted, entry: \"${message_id}\"}.",
@@ -48,8 +48,8 @@ pub(super) const REMOVE_FROM_LIST: Word = Word::new(
 );
 
 #[derive(Debug)]
-struct Change {
-    list: Named,
+struct ListChange {
+    list: NamedEntry,
     entry: Text,
     add: bool,
     value: Option<Text>,
@@ -57,12 +57,12 @@ struct Change {
 }
 
 #[derive(Debug)]
-enum Named {
-    Known(List),
+enum NamedEntry {
+    Known(RuleList),
     Valued(NamedList),
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>, add: bool) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>, add: bool) -> Option<BoxedAction> {
     let (list_node, entry, value, keep_for) = match &node.value {
         Value::Scalar { .. } => (node, None, None, None),
         _ => {
@@ -85,26 +85,26 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, add: bool) -> Option<Boxed
         Some(node) => Some(compiler.text(node, "a value")?),
         None => None,
     };
-    Some(Box::new(Change { list: list?, entry: entry?, add, value, keep_for }))
+    Some(Box::new(ListChange { list: list?, entry: entry?, add, value, keep_for }))
 }
 
-fn named(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Named> {
+fn named(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<NamedEntry> {
     if let Some(name) = compiler.valued_name(node) {
         let lists = compiler.shared.lists.clone().into_owned();
-        return Some(Named::Valued(NamedList { name: name?, lists }));
+        return Some(NamedEntry::Valued(NamedList { name: name?, lists }));
     }
     let list = compiler.list(node)?;
-    if !matches!(list.kind, ListKind::Database(_)) {
+    if !matches!(list.kind, RuleListKind::Database(_)) {
         let problem =
             compiler.problems.error(node.span, format!("the list `{}` cannot be changed by rules", list.name));
         problem.hint(format!("define it as `{}: {{database: true}}`", list.name));
         return None;
     }
-    Some(Named::Known(list))
+    Some(NamedEntry::Known(list))
 }
 
-impl Named {
-    fn list(&self, asking: &Asking<'_>) -> Result<List, Break> {
+impl NamedEntry {
+    fn list(&self, asking: &Asking<'_>) -> Result<RuleList, Break> {
         match self {
             Self::Known(list) => Ok(list.clone()),
             Self::Valued(named) => named.list(asking),
@@ -112,10 +112,10 @@ impl Named {
     }
 }
 
-impl Verb for Change {
+impl Verb for ListChange {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let list = self.list.list(&run.asking)?;
-        let ListKind::Database(keep_for) = list.kind else {
+        let RuleListKind::Database(keep_for) = list.kind else {
             return Err(Break::Failed(format!("the list {} cannot be changed by rules", list.name)));
         };
         let entry = run.asking.expand(&self.entry);

@@ -3,18 +3,18 @@
 use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::run::Run;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::reader::Takes;
 use crate::config::text::Text;
 use crate::config::yaml::Node;
 
-pub(super) const LOG: Word = Word::new(
+pub(super) const LOG: ActionWord = ActionWord::new(
     ("log", "Write a line into the journal, which `mailsluice log` shows: \"score ${score}\".", Takes::Text),
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    compiler.text(node, "a text to log").map(|text| Box::new(Log(text)) as Boxed)
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
+    compiler.text(node, "a text to log").map(|text| Box::new(Log(text)) as BoxedAction)
 }
 
 #[derive(Debug)]

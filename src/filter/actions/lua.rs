@@ -6,11 +6,11 @@ use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::lua::Script;
 use super::super::run::Run;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::reader::Takes;
 use crate::config::yaml::Node;
 
-pub(super) const LUA: Word = Word::new(
+pub(super) const LUA: ActionWord = ActionWord::new(
     (
         "lua",
         "A script, `triage.lua`, or statements in Lua that use `m` and `act`: `act.fileinto(\"by/\" .. m.from.domain)`.",
@@ -19,14 +19,14 @@ pub(super) const LUA: Word = Word::new(
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    Script::of_node(node, compiler).map(|script| Box::new(Lua(Arc::new(script))) as Boxed)
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
+    Script::of_node(node, compiler).map(|script| Box::new(LuaAction(Arc::new(script))) as BoxedAction)
 }
 
 #[derive(Debug)]
-struct Lua(Arc<Script>);
+struct LuaAction(Arc<Script>);
 
-impl Verb for Lua {
+impl Verb for LuaAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         self.0.filter(run)
     }

@@ -61,31 +61,31 @@ pub(super) trait Verb: fmt::Debug + Send + Sync {
 }
 
 /// Any action.
-pub(super) type Boxed = Box<dyn Verb>;
+pub(super) type BoxedAction = Box<dyn Verb>;
 
-type Read = fn(&Node, &mut Compiler<'_, '_>) -> Option<Boxed>;
+type ReadAction = fn(&Node, &mut Compiler<'_, '_>) -> Option<BoxedAction>;
 
 /// A word of the language.
-pub(super) struct Word {
+pub(super) struct ActionWord {
     pub(super) key: KeyDoc,
     /// How its value is read.
-    pub(super) read: Read,
+    pub(super) read: ReadAction,
     /// What it means without a value, `- keep`.
-    pub(super) bare: Option<fn() -> Boxed>,
+    pub(super) bare: Option<fn() -> BoxedAction>,
     /// Whether it tells somebody something: another program, another person, another server.
     pub(super) tells: bool,
 }
 
-impl Word {
-    const fn new(key: KeyDoc, read: Read) -> Self {
+impl ActionWord {
+    const fn new(key: KeyDoc, read: ReadAction) -> Self {
         Self { key, read, bare: None, tells: false }
     }
 
-    const fn telling(key: KeyDoc, read: Read) -> Self {
+    const fn telling(key: KeyDoc, read: ReadAction) -> Self {
         Self { tells: true, ..Self::new(key, read) }
     }
 
-    const fn bare(key: KeyDoc, bare: fn() -> Boxed, read: Read) -> Self {
+    const fn bare(key: KeyDoc, bare: fn() -> BoxedAction, read: ReadAction) -> Self {
         Self { bare: Some(bare), ..Self::new(key, read) }
     }
 }
@@ -95,7 +95,7 @@ pub(super) use number::MOST_NUMBER;
 const COUNT: usize = 27;
 
 /// All words, in the order of the reference.
-pub(super) const WORDS: [Word; COUNT] = [
+pub(super) const WORDS: [ActionWord; COUNT] = [
     fileinto::FILEINTO,
     split::SPLIT,
     keep::KEEP,
@@ -161,14 +161,14 @@ pub(super) static SECTIONS: [&Shape; 20] = [
 ];
 
 /// Refuses a value behind a word that takes none.
-fn no_value(word: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn no_value(word: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let problem = compiler.problems.error(node.span, format!("`{word}` takes no value"));
     problem.hint(format!("write just `- {word}`"));
     None
 }
 
 /// Refuses a word that tells somebody something, where nobody is told anything.
-pub(super) fn refuse_telling(word: &Word, at: Span, problems: &mut Problems) {
+pub(super) fn refuse_telling(word: &ActionWord, at: Span, problems: &mut Problems) {
     let text = format!("maintenance tells nobody anything: `{}` is for mail that comes in", word.key.0);
     let hint = "put it into `rules:`, or use `fileinto` or another action that stays here";
     problems.error(at, text).hint(hint);

@@ -5,7 +5,7 @@ use super::super::compile::Compiler;
 use super::super::guard;
 use super::super::run::Run;
 use super::programs::Argv;
-use super::{Boxed, Verb, Word, redirect};
+use super::{ActionWord, BoxedAction, Verb, redirect};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
@@ -26,7 +26,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const NOTIFY_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]);
-pub(super) const NOTIFY: Word = Word::telling(
+pub(super) const NOTIFY: ActionWord = ActionWord::telling(
     (
         "notify",
         "Tell the user of new mail: the text alone for the desktop, or {run:, mail:, webhook:, title:, text:, importance:}. Not of mail over a day old, nor of what a first fetch finds.",
@@ -36,7 +36,7 @@ pub(super) const NOTIFY: Word = Word::telling(
 );
 
 #[derive(Debug)]
-struct Notify {
+struct NotifyAction {
     run: Option<Argv>,
     mail: Option<String>,
     webhook: Option<String>,
@@ -46,11 +46,11 @@ struct Notify {
     relay: Option<String>,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     if !matches!(node.value, Value::Map(_)) {
         let text = compiler.text(node, "a text")?;
         let importance = Importance::default();
-        return Some(Box::new(Notify {
+        return Some(Box::new(NotifyAction {
             run: None,
             mail: None,
             webhook: None,
@@ -96,7 +96,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         Some(node) => compiler.text(node, "a text")?,
         None => Text::parse("${subject}").ok()?,
     };
-    Some(Box::new(Notify { run, mail, webhook, title, text, importance, relay }))
+    Some(Box::new(NotifyAction { run, mail, webhook, title, text, importance, relay }))
 }
 
 /// The address of `mail`. A second one would be told nothing, so it is a mistake.
@@ -118,7 +118,7 @@ fn is_on_this_machine(url: &str) -> bool {
     matches!(host, Some("localhost" | "127.0.0.1"))
 }
 
-impl Verb for Notify {
+impl Verb for NotifyAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         if let Some(why) = guard::notification_refused(run, self.mail.is_some())? {
             run.note(why);

@@ -5,7 +5,7 @@ use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::conditions;
 use super::super::run::Run;
-use super::{Verb, Word, set};
+use super::{ActionWord, Verb, set};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::Node;
@@ -33,7 +33,7 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
-pub(super) const NUMBER: Word = Word::new(
+pub(super) const NUMBER: ActionWord = ActionWord::new(
     (
         "number",
         "Take the next number of a counter: {counter: support, set: ticket}. It is given together with the decision: no number twice, and none wasted by a crash.",
@@ -114,7 +114,7 @@ struct Number(Counter);
 impl Verb for Number {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let value = self.0.next(&mut run.asking)?;
-        Given { counter: self.0.clone(), value }.act(run)
+        TakenNumber { counter: self.0.clone(), value }.act(run)
     }
 
     fn changes(&self) -> bool {
@@ -124,12 +124,12 @@ impl Verb for Number {
 
 /// A number that a script took: what is left to do when it has returned.
 #[derive(Debug)]
-pub(in super::super) struct Given {
+pub(in super::super) struct TakenNumber {
     pub(in super::super) counter: Counter,
     pub(in super::super) value: String,
 }
 
-impl Verb for Given {
+impl Verb for TakenNumber {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         run.did(&format!("number {}: {}", crate::clean::short(&self.counter.name, 60), self.value));
         self.counter.set.iter().for_each(|name| run.asking.names.set(name, self.value.clone()));

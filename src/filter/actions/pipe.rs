@@ -6,11 +6,11 @@ use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::run::Run;
 use super::programs::{Argv, LOCK, lock};
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Value};
-use crate::decision::{Input, Pipe as Piped, Telling, Way};
+use crate::decision::{Pipe as Piped, ProgramInput, Telling, Way};
 
 pub(super) static KEYS: Shape = Shape {
     what: "a pipe action",
@@ -33,7 +33,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const PIPE_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
-pub(super) const PIPE: Word = Word::telling(
+pub(super) const PIPE: ActionWord = ActionWord::telling(
     (
         "pipe",
         "Give the message to a program, which takes it: a list, or {run:, input:, copy:, timeout:, lock:}. Exit code 75 means: again later. Ends filtering unless copy.",
@@ -45,21 +45,21 @@ pub(super) const PIPE: Word = Word::telling(
 pub(in super::super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
-struct Pipe {
+struct PipeAction {
     argv: Argv,
-    input: Input,
+    input: ProgramInput,
     only: Vec<String>,
     copy: bool,
     timeout: Duration,
     lock: Option<String>,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     if !matches!(node.value, Value::Map(_)) {
         let argv = Argv::read(node, compiler)?;
-        return Some(Box::new(Pipe {
+        return Some(Box::new(PipeAction {
             argv,
-            input: Input::Message,
+            input: ProgramInput::Message,
             only: Vec::new(),
             copy: false,
             timeout: TIMEOUT,
@@ -70,7 +70,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let run = map.require("run");
     let input = map.read("input", input).unwrap_or_default();
     let only = map.read("only", |n, p| reader::texts(n, "a pattern, or a list of patterns", p)).unwrap_or_default();
-    if let (Some(at), false) = (map.key_span("only"), input == Input::Attachments) {
+    if let (Some(at), false) = (map.key_span("only"), input == ProgramInput::Attachments) {
         map.problems().error(at, "`only` is for `input: attachments`");
         return None;
     }
@@ -78,28 +78,28 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let timeout = map.read("timeout", reader::duration).unwrap_or(TIMEOUT);
     let lock = map.read("lock", lock);
     let argv = run.and_then(|node| Argv::read(node, compiler))?;
-    Some(Box::new(Pipe { argv, input, only, copy, timeout, lock }))
+    Some(Box::new(PipeAction { argv, input, only, copy, timeout, lock }))
 }
 
-fn input(node: &Node, problems: &mut Problems) -> Option<Input> {
+fn input(node: &Node, problems: &mut Problems) -> Option<ProgramInput> {
     if let Some(number) = node.as_text().and_then(|text| text.parse().ok()) {
-        return Some(Input::Part(number));
+        return Some(ProgramInput::Part(number));
     }
     let words = [
-        ("message", Input::Message),
-        ("headers", Input::Headers),
-        ("body", Input::Body),
-        ("attachments", Input::Attachments),
-        ("nothing", Input::Nothing),
+        ("message", ProgramInput::Message),
+        ("headers", ProgramInput::Headers),
+        ("body", ProgramInput::Body),
+        ("attachments", ProgramInput::Attachments),
+        ("nothing", ProgramInput::Nothing),
     ];
     reader::choice(node, &words, problems)
 }
 
-impl Verb for Pipe {
+impl Verb for PipeAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         // A program that would see nothing of the message has not taken it.
         let is_read = |part| Piped::takes_one_of(&self.only, part);
-        if self.input == Input::Attachments && !run.asking.message().parts().iter().any(is_read) {
+        if self.input == ProgramInput::Attachments && !run.asking.message().parts().iter().any(is_read) {
             run.note("not piped: the message has no such attachment".to_owned());
             return Ok(());
         }

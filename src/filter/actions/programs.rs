@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::super::facts::{Answer, Ask};
+use super::super::facts::{Ask, FactAnswer};
 use super::super::run::Run;
 use super::code::places_of_code;
-use super::filtered::{self, Input};
-use super::{Boxed, Verb, Word};
+use super::filtered::{self, FilterInput};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
@@ -82,7 +82,7 @@ pub(super) static EXECUTED: Shape = Shape {
 };
 
 const FILTER_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&FILTERED)]);
-pub(super) const FILTER: Word = Word::new(
+pub(super) const FILTER: ActionWord = ActionWord::new(
     (
         "filter",
         "Send the message through a program that writes it out again, such as [spamc, -x]; what comes back takes its place.",
@@ -92,38 +92,38 @@ pub(super) const FILTER: Word = Word::new(
 );
 
 const EXECUTE_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&EXECUTED)]);
-pub(super) const EXECUTE: Word = Word::new(
+pub(super) const EXECUTE: ActionWord = ActionWord::new(
     ("execute", "Run a program whose output becomes a variable: {run: [next-ticket], set: ticket}.", EXECUTE_TAKES),
     |node, compiler| read(node, compiler, &EXECUTED),
 );
 
 #[derive(Debug)]
-struct Program {
+struct ProgramRun {
     argv: Argv,
     timeout: Duration,
     on_error: OnError,
     lock: Option<String>,
-    work: Work,
+    work: ProgramOutputUse,
 }
 
 /// What becomes of its output.
 #[derive(Debug)]
-enum Work {
+enum ProgramOutputUse {
     /// It takes the place of what went in.
-    Filter { input: Input, may_shrink: bool },
+    Filter { input: FilterInput, may_shrink: bool },
     /// A variable gets it.
     Execute { set: Option<String> },
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>, shape: &'static Shape) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>, shape: &'static Shape) -> Option<BoxedAction> {
     let filters = std::ptr::eq(shape, &FILTERED);
     if !matches!(node.value, Value::Map(_)) {
         let argv = Argv::read(node, compiler)?;
         let work = match filters {
-            true => Work::Filter { input: Input::default(), may_shrink: false },
-            false => Work::Execute { set: None },
+            true => ProgramOutputUse::Filter { input: FilterInput::default(), may_shrink: false },
+            false => ProgramOutputUse::Execute { set: None },
         };
-        return Some(Box::new(Program { argv, timeout: TIMEOUT, on_error: OnError::Keep, lock: None, work }));
+        return Some(Box::new(ProgramRun { argv, timeout: TIMEOUT, on_error: OnError::Keep, lock: None, work }));
     }
     let mut map = MapReader::new(node, shape, &mut compiler.problems);
     let run = map.require("run");
@@ -131,19 +131,19 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, shape: &'static Shape) -> 
     let timeout = map.read("timeout", reader::duration).unwrap_or(TIMEOUT);
     let on_error = map.read("on_error", on_error).unwrap_or_default();
     let work = match filters {
-        true => Work::Filter {
+        true => ProgramOutputUse::Filter {
             input: map.read("input", filtered::input).unwrap_or_default(),
             may_shrink: map.read("may_shrink", reader::flag).unwrap_or(false),
         },
-        false => Work::Execute {
+        false => ProgramOutputUse::Execute {
             set: map.read("set", |n, p| reader::text(n, "the name of a variable", p).map(str::to_owned)),
         },
     };
     let argv = run.and_then(|node| Argv::read(node, compiler));
-    if let Work::Execute { set: Some(name) } = &work {
+    if let ProgramOutputUse::Execute { set: Some(name) } = &work {
         compiler.sets(name);
     }
-    Some(Box::new(Program { argv: argv?, timeout, on_error, lock, work }))
+    Some(Box::new(ProgramRun { argv: argv?, timeout, on_error, lock, work }))
 }
 
 /// The name of a lock: it becomes the name of a file.
@@ -164,7 +164,7 @@ pub(in super::super) fn on_error(node: &Node, problems: &mut Problems) -> Option
     reader::choice(node, &words, problems)
 }
 
-impl Verb for Program {
+impl Verb for ProgramRun {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         match self.ask(run) {
             Err(Break::Failed(cause)) => match self.on_error {
@@ -185,23 +185,23 @@ impl Verb for Program {
     }
 }
 
-impl Program {
+impl ProgramRun {
     fn ask(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let argv = self.argv.expand(&run.asking)?;
         let shown = argv.join(" ");
         let (input, most) = match &self.work {
-            Work::Filter { input, .. } => (input.of(run.asking.message())?, MOST_MESSAGE),
-            Work::Execute { .. } => (Arc::clone(run.asking.message()), MOST_OUTPUT),
+            ProgramOutputUse::Filter { input, .. } => (input.of(run.asking.message())?, MOST_MESSAGE),
+            ProgramOutputUse::Execute { .. } => (Arc::clone(run.asking.message()), MOST_OUTPUT),
         };
         let environment = run.asking.environment();
         let lock = self.lock.as_deref();
         let ask = Ask { run: &argv, input: Some(&input), timeout: self.timeout, most, lock, environment: &environment };
         match run.asking.ask(&ask) {
-            Answer::Ended { code: 75, .. } => Err(Break::Defer(format!("{shown} ended with 75, try again later"))),
-            Answer::Ended { code: 0, out } => self.take(run, &shown, &input, &out),
-            Answer::Ended { code, .. } => Err(Break::Failed(format!("{shown} ended with {code}"))),
-            Answer::Failed(cause) => Err(Break::Failed(format!("{shown}: {cause}"))),
-            Answer::NotAsked => {
+            FactAnswer::Ended { code: 75, .. } => Err(Break::Defer(format!("{shown} ended with 75, try again later"))),
+            FactAnswer::Ended { code: 0, out } => self.take(run, &shown, &input, &out),
+            FactAnswer::Ended { code, .. } => Err(Break::Failed(format!("{shown} ended with {code}"))),
+            FactAnswer::Failed(cause) => Err(Break::Failed(format!("{shown}: {cause}"))),
+            FactAnswer::NotAsked => {
                 self.leaves(run, format!("(output of {shown})"));
                 Ok(())
             }
@@ -211,10 +211,10 @@ impl Program {
     /// What the program wrote takes its place.
     fn take(&self, run: &mut Run<'_>, shown: &str, input: &Message, out: &[u8]) -> Result<(), Break> {
         match &self.work {
-            Work::Filter { input: which, may_shrink } => {
+            ProgramOutputUse::Filter { input: which, may_shrink } => {
                 let came = to_lf(out);
                 // A header may well lose most of its fields.
-                if !may_shrink && *which != Input::Headers && came.len() as u64 * 2 < input.size() {
+                if !may_shrink && *which != FilterInput::Headers && came.len() as u64 * 2 < input.size() {
                     return Err(Break::Failed(format!(
                         "{shown} gave back {} of {} bytes; where that is meant, write `may_shrink: true`",
                         came.len(),
@@ -226,7 +226,7 @@ impl Program {
                 run.did(&format!("filter {shown}"));
                 run.replace(message)
             }
-            Work::Execute { .. } => {
+            ProgramOutputUse::Execute { .. } => {
                 run.did(&format!("execute {shown}"));
                 self.leaves(run, String::from_utf8_lossy(out).trim_end_matches(['\n', '\r']).to_owned());
                 Ok(())
@@ -236,14 +236,14 @@ impl Program {
 
     /// The variable gets this.
     fn leaves(&self, run: &mut Run<'_>, value: String) {
-        if let Work::Execute { set: Some(name) } = &self.work {
+        if let ProgramOutputUse::Execute { set: Some(name) } = &self.work {
             run.asking.names.set(name, value);
         }
     }
 }
 
 /// Asks a program about the present version of the message.
-pub(in super::super) fn ask(asking: &mut Asking<'_>, run: &[String], timeout: Duration, most: usize) -> Answer {
+pub(in super::super) fn ask(asking: &mut Asking<'_>, run: &[String], timeout: Duration, most: usize) -> FactAnswer {
     let message = Arc::clone(asking.message());
     let environment = asking.environment();
     asking.ask(&Ask { run, input: Some(&message), timeout, most, lock: None, environment: &environment })

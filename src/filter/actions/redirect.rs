@@ -6,7 +6,7 @@ use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::guard::{self, Forwarding};
 use super::super::run::Run;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::mailbox::is_address;
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
@@ -55,7 +55,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const REDIRECT_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
-pub(super) const REDIRECT: Word = Word::telling(
+pub(super) const REDIRECT: ActionWord = ActionWord::telling(
     (
         "redirect",
         "Forward the message: an address, or {to:, copy:, mode:, …}. Ends filtering unless copy.",
@@ -65,7 +65,7 @@ pub(super) const REDIRECT: Word = Word::telling(
 );
 
 #[derive(Debug)]
-struct Redirect {
+struct RedirectAction {
     to: Recipients,
     mode: RedirectMode,
     envelope_from: EnvelopeFrom,
@@ -144,11 +144,11 @@ fn only(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
 /// Default of `max_age`.
 const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     if !matches!(node.value, Value::Map(_)) {
         let to = Recipients::read(node, None, compiler)?;
         compiler.check_relays(false, node.span);
-        return Some(Box::new(Redirect {
+        return Some(Box::new(RedirectAction {
             to,
             mode: RedirectMode::default(),
             envelope_from: EnvelopeFrom::default(),
@@ -180,7 +180,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     }
     let to = to.and_then(|node| Recipients::read(node, only, compiler))?;
     let (envelope_from, original) = (envelope_from.unwrap_or_default(), original.unwrap_or(false));
-    Some(Box::new(Redirect { to, mode, envelope_from, relay, copy, original, max_age, even_old, even_spam }))
+    Some(Box::new(RedirectAction { to, mode, envelope_from, relay, copy, original, max_age, even_old, even_spam }))
 }
 
 /// `own`, `original`, `null`, or an address.
@@ -238,7 +238,7 @@ fn each_once(addresses: Vec<String>) -> Vec<String> {
     once
 }
 
-impl Verb for Redirect {
+impl Verb for RedirectAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let to = match self.to.of(run) {
             Ok(to) => to,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::run::Run;
-use super::{Boxed, Verb, Word, redirect};
+use super::{ActionWord, BoxedAction, Verb, redirect};
 use crate::config::mailbox::is_address;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
@@ -31,7 +31,7 @@ pub(super) static LMTP_KEYS: Shape = Shape {
     ],
 };
 
-pub(super) const IMAP: Word = Word::telling(
+pub(super) const IMAP: ActionWord = ActionWord::telling(
     (
         "imap",
         "Append the message to a folder of another IMAP account: {account: gmail, folder: INBOX}. Ends filtering unless copy.",
@@ -40,7 +40,7 @@ pub(super) const IMAP: Word = Word::telling(
     read_imap,
 );
 
-pub(super) const LMTP: Word = Word::telling(
+pub(super) const LMTP: ActionWord = ActionWord::telling(
     (
         "lmtp",
         "Hand the message to an LMTP server: {to: me@example.com, relay: dovecot}. Ends filtering unless copy.",
@@ -56,7 +56,7 @@ struct Imap {
     copy: bool,
 }
 
-fn read_imap(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read_imap(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let mut map = MapReader::new(node, &IMAP_KEYS, &mut compiler.problems);
     let account = map.require("account");
     let copy = map.read("copy", reader::flag).unwrap_or(false);
@@ -118,13 +118,13 @@ impl Verb for Imap {
 }
 
 #[derive(Debug)]
-struct Lmtp {
+struct LmtpAction {
     to: Vec<String>,
     relay: Option<String>,
     copy: bool,
 }
 
-fn read_lmtp(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read_lmtp(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let mut map = MapReader::new(node, &LMTP_KEYS, &mut compiler.problems);
     let to = map.require("to");
     let relay = map.require("relay");
@@ -133,10 +133,10 @@ fn read_lmtp(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let is_one = |text: &str| is_user_name(text) || is_address(text);
     let hint = "write it like `me@example.com` or `me`";
     let to = to.and_then(|node| redirect::written(node, compiler, &is_one, hint))?;
-    Some(Box::new(Lmtp { to, relay: Some(relay?), copy }))
+    Some(Box::new(LmtpAction { to, relay: Some(relay?), copy }))
 }
 
-impl Verb for Lmtp {
+impl Verb for LmtpAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let way = Way::Lmtp(Handed { to: self.to.clone() });
         run.tell(Telling { version: run.asking.version(), relay: self.relay.clone(), way }, self.copy)

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::fingerprint::fingerprint;
-use super::super::guard::{self, Answering, MAX_AGE};
+use super::super::guard::{self, MAX_AGE, PlannedReply};
 use super::super::run::Run;
-use super::{Boxed, Verb, Word, redirect};
+use super::{ActionWord, BoxedAction, Verb, redirect};
 use crate::config::mailbox::is_address;
 use crate::config::problem::Problems;
 use crate::config::reader::{self, KeyDoc, MapReader, Shape, TEXTS, Takes};
@@ -16,7 +16,7 @@ use crate::config::text::Text;
 use crate::config::units;
 use crate::config::yaml::{Node, Value};
 use crate::decision::{
-    EnvelopeFrom, Form, Per, Reject as Refused, Reply as Answered, Telling, Vacation as Away, Way, Write,
+    EnvelopeFrom, Per, Reject as Refused, Reply as Answered, ReplyForm, Telling, Vacation as Away, Way, Write,
 };
 use crate::message::{AddressList, Entity, NoEntity, Recipient, unwrapped};
 
@@ -92,7 +92,7 @@ pub(super) static REPLY_KEYS: Shape = Shape {
 };
 
 const VACATION_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&VACATION_KEYS)]);
-pub(super) const VACATION: Word = Word::telling(
+pub(super) const VACATION: ActionWord = ActionWord::telling(
     (
         "vacation",
         "Answer that you are away, each sender once in 7 days, never lists or robots; only what is addressed to an own address: the text, or {text:, subject:, days:, …}. Filtering goes on.",
@@ -102,7 +102,7 @@ pub(super) const VACATION: Word = Word::telling(
 );
 
 const REPLY_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&REPLY_KEYS)]);
-pub(super) const REPLY: Word = Word::telling(
+pub(super) const REPLY: ActionWord = ActionWord::telling(
     (
         "reply",
         "Answer from a template, never lists or robots; whatever its rule matched: {text:, subject:, per:, …}. Filtering goes on.",
@@ -111,7 +111,7 @@ pub(super) const REPLY: Word = Word::telling(
     read_reply,
 );
 
-pub(super) const REJECT: Word = Word::telling(
+pub(super) const REJECT: ActionWord = ActionWord::telling(
     (
         "reject",
         "Send the message back with an explanation (RFC 5429), where an answer may go out; else keep it. Ends filtering.",
@@ -119,7 +119,7 @@ pub(super) const REJECT: Word = Word::telling(
     ),
     |node, compiler| {
         compiler.check_relays(false, node.span);
-        compiler.text(node, "an explanation").map(|text| Box::new(Reject { text }) as Boxed)
+        compiler.text(node, "an explanation").map(|text| Box::new(RejectAction { text }) as BoxedAction)
     },
 );
 
@@ -138,7 +138,7 @@ struct Common {
     even_old: bool,
     envelope_from: EnvelopeFrom,
     relay: Option<String>,
-    form: Form,
+    form: ReplyForm,
     is_html: bool,
 }
 
@@ -177,7 +177,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     let text = compiler.text(said, "a text")?;
     let is_html = mime && check_entity(said, &text, &mut compiler.problems)?;
     let handle = handle.unwrap_or_else(|| made_handle(subject.as_ref(), from.as_deref(), &text, mime));
-    let form = Form { fcc, addresses: addresses.clone(), mime };
+    let form = ReplyForm { fcc, addresses: addresses.clone(), mime };
     Some(Common {
         text,
         subject,
@@ -264,17 +264,17 @@ fn sender(node: &Node, problems: &mut Problems) -> Option<String> {
 }
 
 #[derive(Debug)]
-struct Vacation {
+struct VacationAction {
     common: Common,
     days: u32,
 }
 
-fn read_vacation(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read_vacation(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let long = long_form(node);
     let days = long.get("days").map(|node| reader::number(node, 1..=365, &mut compiler.problems));
     let common = common(&long, &VACATION_KEYS, compiler)?;
     let days = days.map_or(Some(7), |days| days.and_then(|days| u32::try_from(days).ok()))?;
-    Some(Box::new(Vacation { common, days }))
+    Some(Box::new(VacationAction { common, days }))
 }
 
 /// A text alone is `{text: …}`.
@@ -282,7 +282,7 @@ fn long_form(node: &Node) -> Node {
     if matches!(node.value, Value::Map(_)) {
         return node.clone();
     }
-    let key = crate::config::yaml::Key { text: "text".to_owned(), span: node.span };
+    let key = crate::config::yaml::YamlKey { text: "text".to_owned(), span: node.span };
     Node { value: Value::Map(vec![(key, node.clone())]), span: node.span }
 }
 
@@ -294,7 +294,7 @@ impl Common {
         again_after: Option<Duration>,
         personal: bool,
     ) -> Result<Option<String>, Break> {
-        let answering = Answering {
+        let answering = PlannedReply {
             handle: &self.handle,
             addresses: &self.addresses,
             even: &self.even,
@@ -329,7 +329,7 @@ impl Common {
     }
 }
 
-impl Verb for Vacation {
+impl Verb for VacationAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let again_after = DAY * self.days;
         let Some(to) = self.common.allowed(run, Some(again_after), true)? else { return Ok(()) };
@@ -350,13 +350,13 @@ impl Verb for Vacation {
 }
 
 #[derive(Debug)]
-struct Reply {
+struct ReplyAction {
     common: Common,
     per: Per,
     most: (u32, Duration),
 }
 
-fn read_reply(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read_reply(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let long = long_form(node);
     let per = long.get("per").map(|node| {
         reader::choice(node, &[("message", Per::Message), ("sender", Per::Sender)], &mut compiler.problems)
@@ -368,7 +368,7 @@ fn read_reply(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     }
     let per = per.map_or(Some(Per::Message), |per| per)?;
     let most = most.map_or(Some((20, DAY)), |most| most)?;
-    Some(Box::new(Reply { common, per, most }))
+    Some(Box::new(ReplyAction { common, per, most }))
 }
 
 /// `20/day`, `5/hour`, `3/2h`.
@@ -389,7 +389,7 @@ fn rate(node: &Node, problems: &mut Problems) -> Option<(u32, Duration)> {
     read
 }
 
-impl Verb for Reply {
+impl Verb for ReplyAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let again_after = (self.per == Per::Sender).then_some(units::LONGEST);
         let (text, subject) = self.common.expanded(run);
@@ -416,13 +416,13 @@ impl Verb for Reply {
 }
 
 #[derive(Debug)]
-struct Reject {
+struct RejectAction {
     text: Text,
 }
 
-impl Verb for Reject {
+impl Verb for RejectAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        let answering = Answering {
+        let answering = PlannedReply {
             handle: "reject",
             addresses: &[],
             even: &[],

@@ -1,13 +1,13 @@
 //! `set`: variables for the rules below.
 
 use super::super::asking::{Asking, Break};
-use super::super::change::{self, Change};
+use super::super::change::{self, TextChange};
 use super::super::compile::Compiler;
 use super::super::names::{self, Variable};
 use super::super::run::Run;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::reader::{self, MapReader, Shape, Takes};
-use crate::config::text::{Piece, Text};
+use crate::config::text::{Text, TextPiece};
 use crate::config::yaml::{Node, Span, Value};
 
 const REPLACED: Takes = Takes::Section(&change::REPLACED);
@@ -35,7 +35,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const SET_TAKES: Takes = Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]));
-pub(super) const SET: Word = Word::new(
+pub(super) const SET: ActionWord = ActionWord::new(
     (
         "set",
         "Set variables that every rule below may use: {who: \"${from.user}\"}, {d: {value: \"${1}\", case: lower}}.",
@@ -45,15 +45,15 @@ pub(super) const SET: Word = Word::new(
 );
 
 #[derive(Debug)]
-struct Set(Vec<(String, Given)>);
+struct Set(Vec<(String, GivenVariable)>);
 
 #[derive(Debug)]
-struct Given {
+struct GivenVariable {
     text: Text,
-    changes: Vec<Change>,
+    changes: Vec<TextChange>,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let Value::Map(entries) = &node.value else {
         reader::mismatch(node, "variables with values (a mapping)", &mut compiler.problems);
         return None;
@@ -80,9 +80,9 @@ pub(super) fn check_name(name: &str, at: Span, compiler: &mut Compiler<'_, '_>) 
     None
 }
 
-fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Given> {
+fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<GivenVariable> {
     let Value::Map(entries) = &node.value else {
-        return Some(Given { text: compiler.text(node, "a value")?, changes: Vec::new() });
+        return Some(GivenVariable { text: compiler.text(node, "a value")?, changes: Vec::new() });
     };
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let (is_known, text) = (map.is_known(), map.require("value"));
@@ -91,13 +91,13 @@ fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Given> {
     for (key, node) in
         entries.iter().filter(|(key, _)| key.text != "value" && KEYS.names().any(|name| name == key.text))
     {
-        let read = Change::read(&key.text, node, compiler);
+        let read = TextChange::read(&key.text, node, compiler);
         changes = changes.zip(read).map(|(changes, more)| changes.into_iter().chain(more).collect());
     }
-    is_known.then_some(Given { text: text?, changes: changes? })
+    is_known.then_some(GivenVariable { text: text?, changes: changes? })
 }
 
-impl Given {
+impl GivenVariable {
     fn value(&self, asking: &Asking<'_>) -> Variable {
         let mut made = Variable { text: asking.expand(&self.text), parts: parts(&self.text, asking) };
         for change in &self.changes {
@@ -114,9 +114,9 @@ impl Given {
     }
 
     /// A replacement may put in what a message says.
-    fn is_of_own(&self, change: &Change) -> bool {
+    fn is_of_own(&self, change: &TextChange) -> bool {
         match change {
-            Change::Replace { to, .. } => to.names().next().is_none(),
+            TextChange::Replace { to, .. } => to.names().next().is_none(),
             _ => true,
         }
     }
@@ -127,8 +127,8 @@ fn parts(text: &Text, asking: &Asking<'_>) -> Vec<(bool, String)> {
     let mut parts = Vec::new();
     for piece in text.pieces() {
         match piece {
-            Piece::Literal(own) => parts.push((true, own.clone())),
-            Piece::Variable(name) => match asking.names.variable(name) {
+            TextPiece::Literal(own) => parts.push((true, own.clone())),
+            TextPiece::Variable(name) => match asking.names.variable(name) {
                 Some(variable) if !variable.parts.is_empty() => parts.extend(variable.parts.iter().cloned()),
                 _ => {
                     let is_own = asking.names.is_own(name);

@@ -3,7 +3,7 @@
 use super::super::asking::Break;
 use super::super::compile::Compiler;
 use super::super::run::Run;
-use super::{Boxed, Verb, Word};
+use super::{ActionWord, BoxedAction, Verb};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
@@ -25,7 +25,7 @@ pub(super) static KEYS: Shape = Shape {
 
 const TAKES: Takes = Takes::Either(&[Takes::Word(KINDS), Takes::Section(&KEYS)]);
 
-pub(super) const SPLIT: Word = Word::new(
+pub(super) const SPLIT: ActionWord = ActionWord::new(
     (
         "split",
         "Take the message apart: `digest`, `attached`, or {messages:, copy:}. Each message within it is decided by all rules, from the first on; what is told of it is filed too, and none is answered. Ends filtering unless copy. A message that holds anything besides is taken apart with copy alone.",
@@ -40,7 +40,7 @@ struct Split {
     copy: bool,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let is_maintenance = compiler.shared.is_silent;
     let problems = &mut compiler.problems;
     if !matches!(node.value, Value::Map(_)) {

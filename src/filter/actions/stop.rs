@@ -2,19 +2,19 @@
 
 use super::super::asking::Break;
 use super::super::run::Run;
-use super::{Verb, Word, no_value};
+use super::{ActionWord, Verb, no_value};
 use crate::config::reader::Takes;
 
-pub(super) const STOP: Word = Word::bare(
+pub(super) const STOP: ActionWord = ActionWord::bare(
     ("stop", "End filtering here; a message that nothing filed is kept.", Takes::Nothing),
-    || Box::new(Stop),
+    || Box::new(StopAction),
     |node, compiler| no_value("stop", node, compiler),
 );
 
 #[derive(Debug)]
-struct Stop;
+struct StopAction;
 
-impl Verb for Stop {
+impl Verb for StopAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
         run.did("stop");
         Ok(())

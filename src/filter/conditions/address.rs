@@ -1,17 +1,17 @@
 //! `address`, its short forms `from` and `to`, and `envelope`: addresses and their parts.
 
 use super::super::asking::{Asking, Break};
-use super::super::comparison::{Allowed, COMPARED, Comparison, Part};
+use super::super::comparison::{AddressPart, Allowed, COMPARED, Comparison};
 use super::super::compile::Compiler;
 use super::super::fields::Fields;
-use super::super::short::About;
-use super::{Boxed, Condition, Word, header};
+use super::super::short::ComparedKind;
+use super::{BoxedCondition, Condition, ConditionWord, header};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Address;
 
 const ADDRESS_TAKES: Takes = Takes::Named(&COMPARED);
-pub(super) const ADDRESS: Word = Word::new(
+pub(super) const ADDRESS: ConditionWord = ConditionWord::new(
     (
         "address",
         "Addresses in from, to, cc or another field, or any `recipient`, each with a comparison: {from: {is: x.example, part: domain}}.",
@@ -20,16 +20,18 @@ pub(super) const ADDRESS: Word = Word::new(
     |node, compiler| header::by_field(node, compiler, in_fields),
 );
 
-pub(super) const FROM: Word = Word::new(("from", "Short for {address: {from: …}}.", COMPARED), |node, compiler| {
-    read(Which::Named("from".to_owned()), node, compiler)
-});
+pub(super) const FROM: ConditionWord =
+    ConditionWord::new(("from", "Short for {address: {from: …}}.", COMPARED), |node, compiler| {
+        read(Which::Named("from".to_owned()), node, compiler)
+    });
 
-pub(super) const TO: Word = Word::new(("to", "Short for {address: {recipient: …}}.", COMPARED), |node, compiler| {
-    read(Which::Named("recipient".to_owned()), node, compiler)
-});
+pub(super) const TO: ConditionWord =
+    ConditionWord::new(("to", "Short for {address: {recipient: …}}.", COMPARED), |node, compiler| {
+        read(Which::Named("recipient".to_owned()), node, compiler)
+    });
 
 const ENVELOPE_TAKES: Takes = Takes::Named(&COMPARED);
-pub(super) const ENVELOPE: Word = Word::new(
+pub(super) const ENVELOPE: ConditionWord = ConditionWord::new(
     (
         "envelope",
         "The envelope as the headers keep it: {from: …} is Return-Path (empty for bounces), {to: …} Delivered-To and its kin.",
@@ -52,7 +54,7 @@ pub(super) const ENVELOPE: Word = Word::new(
     },
 );
 
-fn in_fields(fields: Fields, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn in_fields(fields: Fields, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let which = match fields {
         // As in Lua and in templates, `reply_to` is Reply-To.
         Fields::Named(name) => Which::Named(name.replace('_', "-")),
@@ -61,10 +63,10 @@ fn in_fields(fields: Fields, node: &Node, compiler: &mut Compiler<'_, '_>) -> Op
     read(which, node, compiler)
 }
 
-fn read(which: Which, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(which: Which, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let comparison =
-        compiler.comparison(node, Allowed { about: About::Addresses, part: true, many: true, raw: false })?;
-    let is_text = comparison.part == Part::Name;
+        compiler.comparison(node, Allowed { about: ComparedKind::Addresses, part: true, many: true, raw: false })?;
+    let is_text = comparison.part == AddressPart::Name;
     Some(Box::new(Addresses { which, comparison: comparison.of_text(is_text) }))
 }
 
@@ -135,13 +137,13 @@ impl Addresses {
 }
 
 /// The part of an address; `None` where it has no such part.
-fn part_of<'a>(address: &'a Address, part: Part, delimiters: &str) -> Option<&'a str> {
+fn part_of<'a>(address: &'a Address, part: AddressPart, delimiters: &str) -> Option<&'a str> {
     match part {
-        Part::All => Some(&address.address),
-        Part::Local => Some(address.local_part()),
-        Part::Domain => Some(address.domain()),
-        Part::Name => address.name.as_deref(),
-        Part::User => Some(address.user(delimiters)),
-        Part::Detail => address.detail(delimiters),
+        AddressPart::All => Some(&address.address),
+        AddressPart::Local => Some(address.local_part()),
+        AddressPart::Domain => Some(address.domain()),
+        AddressPart::Name => address.name.as_deref(),
+        AddressPart::User => Some(address.user(delimiters)),
+        AddressPart::Detail => address.detail(delimiters),
     }
 }

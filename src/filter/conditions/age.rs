@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::habits::doubt_bounds;
-use super::{Boxed, Condition, Word};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::units::show_duration;
 use crate::config::yaml::Node;
@@ -17,12 +17,12 @@ pub(super) static KEYS: Shape = Shape {
     keys: &[("over", "Longer ago than this.", Takes::Duration), ("under", "Not so long ago.", Takes::Duration)],
 };
 
-pub(super) const AGE: Word = Word::new(
+pub(super) const AGE: ConditionWord = ConditionWord::new(
     ("age", "How long ago the message arrived at its source: {over: 14d} or {under: 2h}.", Takes::Section(&KEYS)),
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     if let Some(text) = node.as_text() {
         let problem = reader::mismatch(node, "bounds of an age (a mapping)", &mut compiler.problems);
         problem.hint(format!("write {{over: {0}}} or {{under: {0}}}", crate::clean::short(text, 40)));
@@ -35,7 +35,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         map.problems().error(at, "an age condition needs `over` or `under`");
     }
     doubt_bounds(over, under, node.span, &mut compiler.problems);
-    (over.is_some() || under.is_some()).then(|| Box::new(Age { over, under }) as Boxed)
+    (over.is_some() || under.is_some()).then(|| Box::new(Age { over, under }) as BoxedCondition)
 }
 
 #[derive(Debug)]

@@ -6,12 +6,12 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::super::short::About;
-use super::{Boxed, Condition, Word, quoted};
+use super::super::short::ComparedKind;
+use super::{BoxedCondition, Condition, ConditionWord, quoted};
 use crate::config::yaml::Node;
 use crate::message::{MAX_TEXT, Message};
 
-pub(super) const ANYWHERE: Word = Word::new(
+pub(super) const ANYWHERE: ConditionWord = ConditionWord::new(
     (
         "anywhere",
         "Any header field, the text, or the name of a file: {contains: confidential}. With `raw: true` the header and the body as they stand.",
@@ -20,8 +20,9 @@ pub(super) const ANYWHERE: Word = Word::new(
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    let comparison = compiler.comparison(node, Allowed { about: About::Text, raw: true, part: false, many: false })?;
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
+    let comparison =
+        compiler.comparison(node, Allowed { about: ComparedKind::Text, raw: true, part: false, many: false })?;
     let raw = comparison.raw;
     Some(Box::new(Anywhere { comparator: comparison.of_text(!raw).comparator, raw }))
 }

@@ -3,8 +3,8 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::authres::{self, Written};
-use super::{Boxed, Condition, Word};
+use super::authres::{self, AuthResult};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::Node;
 use crate::message::Message;
@@ -23,7 +23,7 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
-pub(super) const AUTH: Word = Word::new(
+pub(super) const AUTH: ConditionWord = ConditionWord::new(
     (
         "auth",
         "What a trusted server found: {dmarc: fail}. Only Authentication-Results of servers under `trust` count; without one, false. Below the first Received, a pass counts in the topmost of them alone.",
@@ -36,12 +36,12 @@ pub(super) const AUTH: Word = Word::new(
 const MAX_FIELDS: usize = 50;
 
 #[derive(Debug)]
-struct Auth {
+struct AuthCondition {
     wanted: Vec<(&'static str, Vec<String>)>,
     by: Option<String>,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let by = map.read("by", |n, p| reader::text(n, "a server's name", p).map(str::to_lowercase));
     let mut wanted = Vec::new();
@@ -60,10 +60,10 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         problem.hint("add `trust: [mx.example.com]` to the config with the name your server writes, or `by:` here");
         return None;
     }
-    Some(Box::new(Auth { wanted, by }))
+    Some(Box::new(AuthCondition { wanted, by }))
 }
 
-impl Condition for Auth {
+impl Condition for AuthCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let message = std::sync::Arc::clone(asking.message());
         let is_trusted = |server: &str| match &self.by {
@@ -130,8 +130,8 @@ pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> 
         looked_at += 1;
         // As it stands: what is encoded within it is the text of strangers.
         let results = match authres::read(&String::from_utf8_lossy(field.raw())) {
-            Some(Written::Sound { server, results }) if is_trusted(&server) => results,
-            Some(Written::Unsound { words, failures }) if words.iter().any(|word| is_trusted(word)) => {
+            Some(AuthResult::Sound { server, results }) if is_trusted(&server) => results,
+            Some(AuthResult::Unsound { words, failures }) if words.iter().any(|word| is_trusted(word)) => {
                 found.is_unsound = true;
                 failures
             }

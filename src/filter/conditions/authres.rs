@@ -2,7 +2,7 @@
 
 /// What a field says: (method, result), all lower-case.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum AuthResult {
     /// As a server should write it.
     Sound { server: String, results: Vec<(String, String)> },
     /// With a comment or a quote that does not end, or ends before it begins: words of a sender may have done that, and nobody
@@ -11,8 +11,8 @@ pub(super) enum Written {
 }
 
 /// None for what names no server.
-pub(super) fn read(value: &str) -> Option<Written> {
-    let mut parts = Parts { rest: value, is_sound: true };
+pub(super) fn read(value: &str) -> Option<AuthResult> {
+    let mut parts = ResultWords { rest: value, is_sound: true };
     let all: Vec<Vec<String>> = parts.by_ref().collect();
     if !parts.is_sound {
         return Some(unsound(value));
@@ -27,11 +27,11 @@ pub(super) fn read(value: &str) -> Option<Written> {
             results.push((method.to_owned(), result.clone()));
         }
     }
-    Some(Written::Sound { server, results })
+    Some(AuthResult::Sound { server, results })
 }
 
 /// Word by word, whatever stands around them.
-fn unsound(value: &str) -> Written {
+fn unsound(value: &str) -> AuthResult {
     let lower = value.to_lowercase();
     let is_mark = |c: char| c.is_whitespace() || "()\";\\".contains(c);
     let spaced = lower.replace('=', " = ");
@@ -44,7 +44,7 @@ fn unsound(value: &str) -> Written {
         _ => None,
     };
     let failures = words.windows(3).filter_map(failure).collect();
-    Written::Unsound { words: words.into_iter().map(str::to_owned).collect(), failures }
+    AuthResult::Unsound { words: words.into_iter().map(str::to_owned).collect(), failures }
 }
 
 /// `dkim`, `dkim/1`, `dkim / 1`.
@@ -56,13 +56,13 @@ fn method(words: &[String]) -> Option<&str> {
 }
 
 /// Gives the words between semicolons; `=` is a word of its own.
-struct Parts<'v> {
+struct ResultWords<'v> {
     rest: &'v str,
     /// All comments and quotes so far have a beginning and an end.
     is_sound: bool,
 }
 
-impl Iterator for Parts<'_> {
+impl Iterator for ResultWords<'_> {
     type Item = Vec<String>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -143,8 +143,8 @@ mod tests {
 
     fn shown(value: &str) -> String {
         let (server, results) = match read(value) {
-            Some(Written::Sound { server, results }) => (server, results),
-            Some(Written::Unsound { failures, .. }) => ("?".to_owned(), failures),
+            Some(AuthResult::Sound { server, results }) => (server, results),
+            Some(AuthResult::Unsound { failures, .. }) => ("?".to_owned(), failures),
             None => return String::new(),
         };
         let results: Vec<String> = results.iter().map(|(method, result)| format!("{method}={result}")).collect();

@@ -4,13 +4,13 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::super::short::About;
-use super::{Boxed, Condition, Word};
+use super::super::short::ComparedKind;
+use super::{BoxedCondition, Condition, ConditionWord};
 
 use crate::config::yaml::Node;
 use crate::message::MAX_TEXT;
 
-pub(super) const BODY: Word = Word::new(
+pub(super) const BODY: ConditionWord = ConditionWord::new(
     (
         "body",
         "The text of all text parts, decoded, HTML without its markup: {contains: unsubscribe}. With `raw: true` the bytes as they stand.",
@@ -19,19 +19,20 @@ pub(super) const BODY: Word = Word::new(
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    let comparison = compiler.comparison(node, Allowed { about: About::Text, raw: true, part: false, many: false })?;
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
+    let comparison =
+        compiler.comparison(node, Allowed { about: ComparedKind::Text, raw: true, part: false, many: false })?;
     let raw = comparison.raw;
-    Some(Box::new(Body { comparator: comparison.of_text(!raw).comparator, raw }))
+    Some(Box::new(BodyCondition { comparator: comparison.of_text(!raw).comparator, raw }))
 }
 
 #[derive(Debug)]
-struct Body {
+struct BodyCondition {
     comparator: Comparator,
     raw: bool,
 }
 
-impl Condition for Body {
+impl Condition for BodyCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let message = std::sync::Arc::clone(asking.message());
         let holds = if self.raw {

@@ -9,7 +9,7 @@ use super::super::comparator::Range;
 use super::super::comparison::{self, NUMBER};
 use super::super::compile::Compiler;
 use super::super::habits::doubt_whole_number;
-use super::{Boxed, Condition, Word};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::Node;
@@ -39,7 +39,7 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
-pub(super) const DATE: Word = Word::new(
+pub(super) const DATE: ConditionWord = ConditionWord::new(
     (
         "date",
         "When the message says it was written: {until: 2002-12-31}, {year: {under: 2003}}; false without a date that can be read.",
@@ -48,7 +48,7 @@ pub(super) const DATE: Word = Word::new(
     |node, compiler| read(node, compiler, false),
 );
 
-pub(super) const NOW: Word = Word::new(
+pub(super) const NOW: ConditionWord = ConditionWord::new(
     (
         "now",
         "The moment of deciding: {hours: 19-08}, {days: mon-fri}, {from: 2026-12-24, until: 2027-01-02}.",
@@ -59,7 +59,7 @@ pub(super) const NOW: Word = Word::new(
 
 /// What a moment has to be.
 #[derive(Debug)]
-pub(super) struct When {
+pub(super) struct DateComparison {
     /// Of now, or of a date field.
     field: Option<String>,
     /// Of several such fields this one.
@@ -70,7 +70,7 @@ pub(super) struct When {
     /// From Monday.
     days: Option<[bool; 7]>,
     hours: Vec<(Time, Time)>,
-    parts: Vec<(Part, Range)>,
+    parts: Vec<(DatePart, Range)>,
 }
 
 #[derive(Debug)]
@@ -81,25 +81,25 @@ enum Zone {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Part {
+enum DatePart {
     Year,
     Month,
     Day,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Boxed> {
-    when(node, compiler, of_now).map(|when| Box::new(when) as Boxed)
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<BoxedCondition> {
+    when(node, compiler, of_now).map(|when| Box::new(when) as BoxedCondition)
 }
 
 /// Of an event, which has no header field.
-pub(super) fn of_event(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<When> {
+pub(super) fn of_event(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<DateComparison> {
     if let Some(header) = node.get("header") {
         compiler.problems.error(header.span, "an event has no header field").hint("use `date`");
     }
     when(node, compiler, false)
 }
 
-fn when(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<When> {
+fn when(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<DateComparison> {
     let problems = &mut compiler.problems;
     let mut map = MapReader::new(node, &KEYS, problems);
     let keys = KEYS.names().filter(|key| map.take(key).is_some()).count();
@@ -111,7 +111,7 @@ fn when(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Wh
     let until = map.read("until", |n, p| moment(n, Time::MAX, p));
     let days = map.read("days", days);
     let hours = map.read("hours", hours);
-    let parts = [("year", Part::Year), ("month", Part::Month), ("day", Part::Day)];
+    let parts = [("year", DatePart::Year), ("month", DatePart::Month), ("day", DatePart::Day)];
     let parts: Vec<_> =
         parts.into_iter().filter_map(|(key, part)| Some((part, map.read(key, comparison::range)?))).collect();
     for (part, range) in &parts {
@@ -147,10 +147,19 @@ fn when(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Wh
         problem.hint("write the next time, or remove the rule");
     }
     let field = (!of_now).then(|| header.unwrap_or_else(|| "Date".to_owned()));
-    Some(When { field, nth: nth.unwrap_or(1), zone, from, until, days, hours: hours.unwrap_or_default(), parts })
+    Some(DateComparison {
+        field,
+        nth: nth.unwrap_or(1),
+        zone,
+        from,
+        until,
+        days,
+        hours: hours.unwrap_or_default(),
+        parts,
+    })
 }
 
-impl Part {
+impl DatePart {
     /// The numbers that there are.
     fn bounds(self) -> (u16, u16) {
         match self {
@@ -248,7 +257,7 @@ fn zone(node: &Node, problems: &mut Problems) -> Option<Zone> {
     }
 }
 
-impl Condition for When {
+impl Condition for DateComparison {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let Some(at) = self.moment(asking) else {
             asking.saw(false, || "there is no date that can be read".to_owned());
@@ -263,7 +272,7 @@ impl Condition for When {
     }
 }
 
-impl When {
+impl DateComparison {
     fn moment(&self, asking: &Asking<'_>) -> Option<Zoned> {
         let at = match self.field.as_deref() {
             None => asking.now().clone(),
@@ -300,9 +309,9 @@ impl When {
             && (self.hours.is_empty() || self.hours.iter().any(|hours| within(*hours, at.time())))
             && self.parts.iter().all(|(part, range)| {
                 range.holds(match part {
-                    Part::Year => f64::from(at.year()),
-                    Part::Month => f64::from(at.month()),
-                    Part::Day => f64::from(at.day()),
+                    DatePart::Year => f64::from(at.year()),
+                    DatePart::Month => f64::from(at.month()),
+                    DatePart::Day => f64::from(at.day()),
                 })
             })
     }

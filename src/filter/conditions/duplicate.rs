@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
@@ -25,7 +25,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const DUPLICATE_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
-pub(super) const DUPLICATE: Word = Word::new(
+pub(super) const DUPLICATE: ConditionWord = ConditionWord::new(
     (
         "duplicate",
         "A message with the same key came before: `true`, or {key: \"${list_id} ${message_id}\", keep_for: 14d}. Without a key to compare, false: a key made of `${message_id}` is none where there is no Message-ID.",
@@ -46,7 +46,7 @@ struct Duplicate {
     last: bool,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let place = compiler.place(node.span);
     let default = Duplicate { key: Text::parse("${message_id}").ok()?, handle: place, keep_for: KEEP_FOR, last: false };
     if let Value::Scalar { .. } = &node.value {

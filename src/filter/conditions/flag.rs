@@ -2,18 +2,18 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::TEXTS;
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
 use crate::message::Flags;
 
-pub(super) const FLAG: Word = Word::new(
+pub(super) const FLAG: ConditionWord = ConditionWord::new(
     ("flag", "The message has this flag or keyword, or one of these: `seen`, `flagged`, `$later`.", TEXTS),
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let nodes = match &node.value {
         Value::Seq(items) if !items.is_empty() => items.as_slice(),
         _ => std::slice::from_ref(node),

@@ -4,10 +4,10 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;
 use super::super::comparison::{self, NUMBER};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word, size};
+use super::{BoxedCondition, Condition, ConditionWord, size};
 use crate::config::reader::{MapReader, Shape, TEXTS, Takes};
 use crate::config::template::Template;
-use crate::config::yaml::{Key, Node, Value};
+use crate::config::yaml::{Node, Value, YamlKey};
 
 pub(super) static KEYS: Shape = Shape {
     what: "a condition on the size of a folder",
@@ -19,12 +19,12 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
-pub(super) const FOLDER_EXISTS: Word = Word::new(
+pub(super) const FOLDER_EXISTS: ConditionWord = ConditionWord::new(
     ("folder_exists", "There is a local folder of that name; of a list, every one of them.", TEXTS),
     read_exists,
 );
 
-pub(super) const FOLDER_SIZE: Word = Word::new(
+pub(super) const FOLDER_SIZE: ConditionWord = ConditionWord::new(
     (
         "folder_size",
         "What is in a local folder: {folder: lists/rust, messages: {over: 1000}} or {folder: Junk, over: 1G}. One that is not there is empty.",
@@ -33,21 +33,21 @@ pub(super) const FOLDER_SIZE: Word = Word::new(
     read_size,
 );
 
-fn read_exists(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read_exists(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let nodes = match &node.value {
         Value::Seq(items) if !items.is_empty() => items.as_slice(),
         _ => std::slice::from_ref(node),
     };
     let folders: Option<Vec<Template>> = nodes.iter().map(|node| compiler.folder(node)).collect();
-    Some(Box::new(Exists { folders: folders? }))
+    Some(Box::new(FolderExistsCondition { folders: folders? }))
 }
 
 #[derive(Debug)]
-struct Exists {
+struct FolderExistsCondition {
     folders: Vec<Template>,
 }
 
-impl Condition for Exists {
+impl Condition for FolderExistsCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         for template in &self.folders {
             let (folder, held) = asking.folder_of(template)?;
@@ -62,18 +62,18 @@ impl Condition for Exists {
 }
 
 #[derive(Debug)]
-struct Size {
+struct FolderSizeCondition {
     folder: Template,
     bytes: Option<size::Bounds>,
     messages: Option<Range>,
 }
 
-fn read_size(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read_size(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let (folder, messages) = (map.require("folder"), map.take("messages"));
-    let bounds: Vec<(Key, Node)> = ["over", "under"]
+    let bounds: Vec<(YamlKey, Node)> = ["over", "under"]
         .into_iter()
-        .filter_map(|key| Some((Key { text: key.to_owned(), span: map.key_span(key)? }, map.take(key)?.clone())))
+        .filter_map(|key| Some((YamlKey { text: key.to_owned(), span: map.key_span(key)? }, map.take(key)?.clone())))
         .collect();
     let (is_known, at) = (map.is_known(), map.place());
     let folder = compiler.folder(folder?)?;
@@ -91,10 +91,10 @@ fn read_size(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         }
         return None;
     }
-    Some(Box::new(Size { folder, bytes, messages }))
+    Some(Box::new(FolderSizeCondition { folder, bytes, messages }))
 }
 
-impl Condition for Size {
+impl Condition for FolderSizeCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let (folder, held) = asking.folder_of(&self.folder)?;
         let held = held.unwrap_or_default();

@@ -2,39 +2,39 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
 
 const LIST: Takes = Takes::List(&Takes::Rules("a condition"));
 
-pub(super) const ALL: Word =
-    Word::group(("all", "A list of conditions that must all hold.", LIST), |node, compiler| {
+pub(super) const ALL: ConditionWord =
+    ConditionWord::group(("all", "A list of conditions that must all hold.", LIST), |node, compiler| {
         compiler.conditions(node).map(all)
     });
 
-pub(super) const ANY: Word =
-    Word::group(("any", "A list of conditions of which one must hold.", LIST), |node, compiler| {
-        compiler.branches(node).map(|members| group(Kind::Any, members))
+pub(super) const ANY: ConditionWord =
+    ConditionWord::group(("any", "A list of conditions of which one must hold.", LIST), |node, compiler| {
+        compiler.branches(node).map(|members| group(GroupKind::Any, members))
     });
 
-pub(super) const NONE: Word =
-    Word::group(("none", "A list of conditions of which none may hold.", LIST), |node, compiler| {
-        refused(compiler, |this| this.conditions(node)).map(|members| group(Kind::None, members))
+pub(super) const NONE: ConditionWord =
+    ConditionWord::group(("none", "A list of conditions of which none may hold.", LIST), |node, compiler| {
+        refused(compiler, |this| this.conditions(node)).map(|members| group(GroupKind::None, members))
     });
 
-pub(super) const NOT: Word =
-    Word::group(("not", "A condition that must not hold.", Takes::Rules("a condition")), |node, compiler| {
+pub(super) const NOT: ConditionWord =
+    ConditionWord::group(("not", "A condition that must not hold.", Takes::Rules("a condition")), |node, compiler| {
         not(node, compiler)
     });
 
-fn not(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn not(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     if matches!(node.value, Value::Seq(_)) {
         let problem = reader::mismatch(node, "one condition", &mut compiler.problems);
         problem.hint("write `none` for a list of conditions");
         return None;
     }
-    refused(compiler, |this| this.condition(node)).map(|member| group(Kind::Not, vec![member]))
+    refused(compiler, |this| this.condition(node)).map(|member| group(GroupKind::Not, vec![member]))
 }
 
 /// What must not hold: it leaves no names, and the more it accepts, the less the rule does.
@@ -46,16 +46,16 @@ fn refused<'d, 's, T>(compiler: &mut Compiler<'d, 's>, read: impl FnOnce(&mut Co
 }
 
 /// All of these must hold.
-pub(in super::super) fn all(members: Vec<Boxed>) -> Boxed {
-    group(Kind::All, members)
+pub(in super::super) fn all(members: Vec<BoxedCondition>) -> BoxedCondition {
+    group(GroupKind::All, members)
 }
 
-fn group(word: Kind, members: Vec<Boxed>) -> Boxed {
-    Box::new(Group { word, members })
+fn group(word: GroupKind, members: Vec<BoxedCondition>) -> BoxedCondition {
+    Box::new(GroupCondition { word, members })
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+enum GroupKind {
     All,
     Any,
     None,
@@ -63,33 +63,33 @@ enum Kind {
 }
 
 #[derive(Debug)]
-struct Group {
-    word: Kind,
-    members: Vec<Boxed>,
+struct GroupCondition {
+    word: GroupKind,
+    members: Vec<BoxedCondition>,
 }
 
-impl Condition for Group {
+impl Condition for GroupCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let word = match self.word {
-            Kind::All => "all",
-            Kind::Any => "any",
-            Kind::None => "none",
-            Kind::Not => "not",
+            GroupKind::All => "all",
+            GroupKind::Any => "any",
+            GroupKind::None => "none",
+            GroupKind::Not => "not",
         };
         asking.group(word, |asking| {
             // `all` ends at the first that does not hold, the others at the first that does. One without an answer ends
             // `all` too; of the others it is the answer where none of them holds.
-            let wanted = !matches!(self.word, Kind::All);
+            let wanted = !matches!(self.word, GroupKind::All);
             let mut unanswered = None;
             for member in &self.members {
                 match member.holds(asking) {
-                    Ok(holds) if holds == wanted => return Ok(matches!(self.word, Kind::Any)),
+                    Ok(holds) if holds == wanted => return Ok(matches!(self.word, GroupKind::Any)),
                     Ok(_) => {}
                     Err(Break::NoAnswer(why)) if wanted => unanswered = unanswered.or(Some(why)),
                     Err(broken) => return Err(broken),
                 }
             }
-            unanswered.map_or(Ok(!matches!(self.word, Kind::Any)), |why| Err(Break::NoAnswer(why)))
+            unanswered.map_or(Ok(!matches!(self.word, GroupKind::Any)), |why| Err(Break::NoAnswer(why)))
         })
     }
 }

@@ -4,14 +4,14 @@ use super::super::asking::{Asking, Break};
 use super::super::comparison::{Allowed, COMPARED, Comparison};
 use super::super::compile::Compiler;
 use super::super::fields::Fields;
-use super::super::short::About;
-use super::{Boxed, Condition, Word, all, quoted};
+use super::super::short::ComparedKind;
+use super::{BoxedCondition, Condition, ConditionWord, all, quoted};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::{Field, Message};
 
 const HEADER_TAKES: Takes = Takes::Named(&COMPARED);
-pub(super) const HEADER: Word = Word::new(
+pub(super) const HEADER: ConditionWord = ConditionWord::new(
     (
         "header",
         "Header fields by name, each with a comparison: {Subject: {contains: invoice}}; `X-Spam-*` is all that begin so, `*` any field.",
@@ -20,12 +20,12 @@ pub(super) const HEADER: Word = Word::new(
     read,
 );
 
-pub(super) const SUBJECT: Word = Word::new(
+pub(super) const SUBJECT: ConditionWord = ConditionWord::new(
     ("subject", "The Subject, with a comparison; a text alone is contained in it.", COMPARED),
-    |node, compiler| field(Fields::Named("Subject".to_owned()), About::Subject, node, compiler),
+    |node, compiler| field(Fields::Named("Subject".to_owned()), ComparedKind::Subject, node, compiler),
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     by_field(node, compiler, one)
 }
 
@@ -33,8 +33,8 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
 pub(super) fn by_field(
     node: &Node,
     compiler: &mut Compiler<'_, '_>,
-    read: impl Fn(Fields, &Node, &mut Compiler<'_, '_>) -> Option<Boxed>,
-) -> Option<Boxed> {
+    read: impl Fn(Fields, &Node, &mut Compiler<'_, '_>) -> Option<BoxedCondition>,
+) -> Option<BoxedCondition> {
     let fields = match &node.value {
         Value::Map(fields) if !fields.is_empty() => fields,
         _ => {
@@ -59,14 +59,19 @@ pub(super) fn by_field(
 const TEXT_FIELDS: [&str; 6] =
     ["Subject", "Comments", "Keywords", "Content-Description", "Organization", "Thread-Topic"];
 
-fn one(fields: Fields, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    let Fields::Named(name) = &fields else { return field(fields, About::Value, node, compiler) };
+fn one(fields: Fields, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
+    let Fields::Named(name) = &fields else { return field(fields, ComparedKind::Value, node, compiler) };
     compiler.doubt_field(name, node.span);
     let name = name.clone();
-    field(fields, About::Field(&name), node, compiler)
+    field(fields, ComparedKind::Field(&name), node, compiler)
 }
 
-fn field(fields: Fields, about: About<'_>, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn field(
+    fields: Fields,
+    about: ComparedKind<'_>,
+    node: &Node,
+    compiler: &mut Compiler<'_, '_>,
+) -> Option<BoxedCondition> {
     let comparison = compiler.comparison(node, Allowed { about, raw: true, many: true, part: false })?;
     // Among several there may be texts of people.
     let is_text = match &fields {

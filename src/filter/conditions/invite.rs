@@ -8,9 +8,9 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::super::short::About;
-use super::date::{self, When};
-use super::{Boxed, Condition, Word};
+use super::super::short::ComparedKind;
+use super::date::{self, DateComparison};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Invite;
@@ -30,7 +30,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const INVITE_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
-pub(super) const INVITE: Word = Word::new(
+pub(super) const INVITE: ConditionWord = ConditionWord::new(
     (
         "invite",
         "An invitation to an event (a calendar in the message): {method: REQUEST, organizer: work.example}, or just `true`.",
@@ -44,12 +44,12 @@ struct Invited {
     /// Turned around: `invite: false`.
     none: bool,
     method: Option<Comparator>,
-    start: Option<When>,
+    start: Option<DateComparison>,
     organizer: Option<Comparator>,
     summary: Option<Comparator>,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     if let Value::Scalar { .. } = &node.value {
         let none = !reader::flag(node, &mut compiler.problems)?;
         return Some(Box::new(Invited { none, ..Invited::default() }));
@@ -63,12 +63,12 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         None => Some(None),
         Some(node) => {
             let comparison = compiler.comparison(node, Allowed::only(about))?;
-            Some(Some(comparison.of_text(about == About::Text).comparator))
+            Some(Some(comparison.of_text(about == ComparedKind::Text).comparator))
         }
     };
-    let method = compared(method, About::Value);
-    let organizer = compared(organizer, About::Addresses);
-    let summary = compared(summary, About::Text);
+    let method = compared(method, ComparedKind::Value);
+    let organizer = compared(organizer, ComparedKind::Addresses);
+    let summary = compared(summary, ComparedKind::Text);
     let start = match start {
         None => None,
         Some(node) => Some(date::of_event(node, compiler)?),

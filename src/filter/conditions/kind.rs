@@ -2,7 +2,7 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Message;
@@ -10,7 +10,7 @@ use crate::message::Message;
 const WORDS: &[&str] = &["automated", "list", "bounce", "personal"];
 
 const KIND_TAKES: Takes = Takes::Some(&Takes::Word(WORDS));
-pub(super) const KIND: Word = Word::new(
+pub(super) const KIND: ConditionWord = ConditionWord::new(
     (
         "kind",
         "`list`: a mailing list; `bounce`: a delivery report; `automated`: by a program; `personal`: none of these. Or a list of them.",
@@ -19,7 +19,7 @@ pub(super) const KIND: Word = Word::new(
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let words: Vec<(&str, &'static str)> = WORDS.iter().map(|word| (*word, *word)).collect();
     let nodes = match &node.value {
         Value::Seq(items) if !items.is_empty() => items.as_slice(),

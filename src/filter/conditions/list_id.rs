@@ -4,17 +4,19 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::super::short::About;
-use super::{Boxed, Condition, Word, quoted};
+use super::super::short::ComparedKind;
+use super::{BoxedCondition, Condition, ConditionWord, quoted};
 use crate::config::yaml::Node;
 
-pub(super) const LIST_ID: Word = Word::new(
+pub(super) const LIST_ID: ConditionWord = ConditionWord::new(
     ("list_id", "The mailing list's identity, what stands in `<>` in List-Id, with a comparison.", COMPARED),
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    compiler.comparison(node, Allowed::only(About::ListId)).map(|c| Box::new(ListId(c.comparator)) as Boxed)
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
+    compiler
+        .comparison(node, Allowed::only(ComparedKind::ListId))
+        .map(|c| Box::new(ListId(c.comparator)) as BoxedCondition)
 }
 
 #[derive(Debug)]

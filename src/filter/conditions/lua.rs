@@ -5,11 +5,11 @@ use std::sync::Arc;
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::lua::Script;
-use super::{Boxed, Condition, Word};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::Takes;
 use crate::config::yaml::Node;
 
-pub(super) const LUA: Word = Word::new(
+pub(super) const LUA: ConditionWord = ConditionWord::new(
     (
         "lua",
         "A script, or an expression in Lua: `m.size > 1000 and m.subject:lower():find(\"x\", 1, true) ~= nil`.",
@@ -18,14 +18,14 @@ pub(super) const LUA: Word = Word::new(
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    Script::of_node(node, compiler).map(|script| Box::new(Lua(Arc::new(script))) as Boxed)
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
+    Script::of_node(node, compiler).map(|script| Box::new(LuaCondition(Arc::new(script))) as BoxedCondition)
 }
 
 #[derive(Debug)]
-struct Lua(Arc<Script>);
+struct LuaCondition(Arc<Script>);
 
-impl Condition for Lua {
+impl Condition for LuaCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let holds = self.0.holds(asking)?;
         asking.saw(holds, || format!("{} says {holds}", self.0.name));

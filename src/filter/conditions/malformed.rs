@@ -2,7 +2,7 @@
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word, quoted};
+use super::{BoxedCondition, Condition, ConditionWord, quoted};
 use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Violation;
@@ -41,7 +41,7 @@ const WORDS: &[&str] = &{
 };
 
 const MALFORMED_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Some(&Takes::Word(WORDS))]);
-pub(super) const MALFORMED: Word = Word::new(
+pub(super) const MALFORMED: ConditionWord = ConditionWord::new(
     (
         "malformed",
         "The message breaks the rules of its format: `true` for any way, or a way or a list of them, like `broken_base64`.",
@@ -57,7 +57,7 @@ enum Malformed {
     Of(Vec<Violation>),
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     if matches!(node.as_text(), Some("true" | "false")) {
         let any = reader::flag(node, &mut compiler.problems)?;
         return Some(Box::new(Malformed::Any(any)));

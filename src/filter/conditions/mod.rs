@@ -51,25 +51,25 @@ pub(super) trait Condition: fmt::Debug + Send + Sync {
 }
 
 /// Any condition.
-pub(super) type Boxed = Box<dyn Condition>;
+pub(super) type BoxedCondition = Box<dyn Condition>;
 
 /// How a word is read.
-type Read = fn(&Node, &mut Compiler<'_, '_>) -> Option<Boxed>;
+type ReadCondition = fn(&Node, &mut Compiler<'_, '_>) -> Option<BoxedCondition>;
 
 /// A word of the language.
-pub(super) struct Word {
+pub(super) struct ConditionWord {
     pub(super) key: KeyDoc,
-    pub(super) read: Read,
+    pub(super) read: ReadCondition,
     /// Whether it stands for the conditions inside it, and shows itself in the trace.
     pub(super) is_group: bool,
 }
 
-impl Word {
-    const fn new(key: KeyDoc, read: Read) -> Self {
+impl ConditionWord {
+    const fn new(key: KeyDoc, read: ReadCondition) -> Self {
         Self { key, read, is_group: false }
     }
 
-    const fn group(key: KeyDoc, read: Read) -> Self {
+    const fn group(key: KeyDoc, read: ReadCondition) -> Self {
         Self { key, read, is_group: true }
     }
 }
@@ -77,7 +77,7 @@ impl Word {
 const COUNT: usize = 39;
 
 /// All words, in the order of the reference.
-pub(super) const WORDS: [Word; COUNT] = [
+pub(super) const WORDS: [ConditionWord; COUNT] = [
     groups::ALL,
     groups::ANY,
     groups::NONE,
@@ -151,14 +151,14 @@ pub(super) static SECTIONS: [&Shape; 16] = [
 ];
 
 /// A condition that shows itself in explanations as it was written.
-pub(super) fn leaf(text: String, condition: Boxed) -> Boxed {
+pub(super) fn leaf(text: String, condition: BoxedCondition) -> BoxedCondition {
     Box::new(Leaf { text, condition })
 }
 
 #[derive(Debug)]
 struct Leaf {
     text: String,
-    condition: Boxed,
+    condition: BoxedCondition,
 }
 
 impl Condition for Leaf {

@@ -14,22 +14,22 @@ const MOST: usize = 1000;
 
 /// Places where an expression is found.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct Occurrences {
     regex: Regex,
-    within: Within,
+    within: SearchedIn,
     add: f64,
     decay: f64,
 }
 
 #[derive(Debug)]
-enum Within {
+enum SearchedIn {
     Body,
     Header,
     Anywhere,
     Field(String),
 }
 
-impl Places {
+impl Occurrences {
     pub(super) fn read(mut map: MapReader<'_, '_>) -> Option<Self> {
         if let Some(node) = map.take("if") {
             map.problems().error(node.span, "a weight has one of `if` and `each`");
@@ -57,7 +57,7 @@ impl Places {
         if is_wrong || (decay.is_none() && map.take("decay").is_some()) {
             return None;
         }
-        Some(Self { regex: regex?, within: within.unwrap_or(Within::Body), add: add?, decay: decay.unwrap_or(1.0) })
+        Some(Self { regex: regex?, within: within.unwrap_or(SearchedIn::Body), add: add?, decay: decay.unwrap_or(1.0) })
     }
 
     /// The most that all places add, whatever is found; where `add` takes away, the least.
@@ -83,22 +83,22 @@ impl Places {
         let places = |text: &str| self.regex.find_iter(text).filter(|found| !found.is_empty()).take(MOST).count();
         let fields = || message.fields().iter().map(|field| places(&format!("{}: {}", field.name(), field.value())));
         let found: usize = match &self.within {
-            Within::Body => places(message.text()),
-            Within::Header => fields().sum(),
-            Within::Anywhere => fields().sum::<usize>() + places(message.text()),
-            Within::Field(name) => message.all(name).map(|field| places(field.value())).sum(),
+            SearchedIn::Body => places(message.text()),
+            SearchedIn::Header => fields().sum(),
+            SearchedIn::Anywhere => fields().sum::<usize>() + places(message.text()),
+            SearchedIn::Field(name) => message.all(name).map(|field| places(field.value())).sum(),
         };
         found.min(MOST)
     }
 }
 
-fn within(node: &Node, problems: &mut Problems) -> Option<Within> {
+fn within(node: &Node, problems: &mut Problems) -> Option<SearchedIn> {
     let name = reader::text(node, "`body`, `header`, `anywhere` or the name of a field", problems)?;
     Some(match name {
-        "body" => Within::Body,
-        "header" => Within::Header,
-        "anywhere" => Within::Anywhere,
-        name if is_field_name(name) && !name.contains('*') => Within::Field(name.to_owned()),
+        "body" => SearchedIn::Body,
+        "header" => SearchedIn::Header,
+        "anywhere" => SearchedIn::Anywhere,
+        name if is_field_name(name) && !name.contains('*') => SearchedIn::Field(name.to_owned()),
         _ => {
             reader::mismatch(node, "`body`, `header`, `anywhere` or the name of a field", problems);
             return None;

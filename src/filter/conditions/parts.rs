@@ -4,8 +4,8 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;
 use super::super::comparison::{self, Allowed, COMPARED, Comparison, NUMBER};
 use super::super::compile::Compiler;
-use super::super::short::About;
-use super::{Boxed, Condition, Word, quoted, size};
+use super::super::short::ComparedKind;
+use super::{BoxedCondition, Condition, ConditionWord, quoted, size};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::{Message, Part, PartTexts};
@@ -29,7 +29,7 @@ pub(super) static KEYS: Shape = Shape {
 
 const TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
 
-pub(super) const ATTACHMENT: Word = Word::new(
+pub(super) const ATTACHMENT: ConditionWord = ConditionWord::new(
     (
         "attachment",
         "A part that is an attachment or has a file name: {name: {matches: \"*.pdf\"}}, {count: {over: 2}}, or just `true`.",
@@ -38,7 +38,7 @@ pub(super) const ATTACHMENT: Word = Word::new(
     |node, compiler| read(node, compiler, true),
 );
 
-pub(super) const PART: Word = Word::new(
+pub(super) const PART: ConditionWord = ConditionWord::new(
     ("part", "Any MIME part, the message itself included: {type: text/calendar}.", TAKES),
     |node, compiler| read(node, compiler, false),
 );
@@ -50,7 +50,7 @@ const MAX_PART_TEXT: usize = 1024 * 1024;
 const MAX_NAMES_SEEN: usize = 4;
 
 #[derive(Debug)]
-struct Parts {
+struct PartsCondition {
     attachments_only: bool,
     /// Turned around: `attachment: false`.
     none: bool,
@@ -63,8 +63,8 @@ struct Parts {
     count: Option<Range>,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) -> Option<Boxed> {
-    let mut parts = Parts {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) -> Option<BoxedCondition> {
+    let mut parts = PartsCondition {
         attachments_only,
         none: false,
         name: None,
@@ -98,9 +98,11 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
     let outer = compiler.scope.len();
     for (key, node) in keys {
         match key {
-            "name" => parts.name = Some(compiler.comparison(node, Allowed::only(About::FileName))?.of_text(true)),
-            "type" => parts.kind = Some(compiler.comparison(node, Allowed::only(About::MediaType))?),
-            "text" => parts.text = Some(compiler.comparison(node, Allowed::only(About::Text))?.of_text(true)),
+            "name" => {
+                parts.name = Some(compiler.comparison(node, Allowed::only(ComparedKind::FileName))?.of_text(true))
+            }
+            "type" => parts.kind = Some(compiler.comparison(node, Allowed::only(ComparedKind::MediaType))?),
+            "text" => parts.text = Some(compiler.comparison(node, Allowed::only(ComparedKind::Text))?.of_text(true)),
             "size" => parts.size = Some(size::bounds(node, &mut compiler.problems)?),
             "total" => parts.total = Some(size::bounds(node, &mut compiler.problems)?),
             "count" => parts.count = Some(comparison::range(node, &mut compiler.problems)?),
@@ -126,7 +128,7 @@ fn parameters(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<(Strin
     read.into_iter().collect()
 }
 
-impl Condition for Parts {
+impl Condition for PartsCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let message = std::sync::Arc::clone(asking.message());
         let mut passed: Vec<usize> = Vec::new();
@@ -151,7 +153,7 @@ impl Condition for Parts {
     }
 }
 
-impl Parts {
+impl PartsCondition {
     fn accepts<'m>(
         &self,
         message: &'m Message,

@@ -7,8 +7,8 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::{Comparator, Range};
 use super::super::comparison::{self, Allowed, COMPARED, NUMBER};
 use super::super::compile::Compiler;
-use super::super::facts::{Answer, Ask};
-use super::{Boxed, Condition, Word};
+use super::super::facts::{Ask, FactAnswer};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Value};
 
@@ -29,7 +29,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const RUN_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&KEYS)]);
-pub(super) const RUN: Word = Word::new(
+pub(super) const RUN: ConditionWord = ConditionWord::new(
     (
         "run",
         "A program reads the message and says yes by exit code 0: [bogofilter, -u], or {run: […], code: 1}. If it cannot run, the message is kept. Exit code 75, unless it is asked for, means: later. Several conditions with the same program run it once.",
@@ -39,7 +39,7 @@ pub(super) const RUN: Word = Word::new(
 );
 
 #[derive(Debug)]
-struct Program {
+struct ProgramCondition {
     argv: Argv,
     code: Range,
     output: Option<Comparator>,
@@ -48,12 +48,12 @@ struct Program {
     on_error: OnError,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let zero = Range::exactly(0.0);
     if !matches!(node.value, Value::Map(_)) {
         let argv = Argv::read(node, compiler)?;
         let (timeout, on_error) = (programs::TIMEOUT, OnError::default());
-        return Some(Box::new(Program { argv, code: zero, output: None, timeout, lock: None, on_error }));
+        return Some(Box::new(ProgramCondition { argv, code: zero, output: None, timeout, lock: None, on_error }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let run = map.require("run");
@@ -69,10 +69,10 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     };
     // With an `output` any exit code will do unless one is named.
     let code = code.unwrap_or(if output.is_some() { Range::default() } else { zero });
-    Some(Box::new(Program { argv: argv?, code, output, timeout, lock, on_error }))
+    Some(Box::new(ProgramCondition { argv: argv?, code, output, timeout, lock, on_error }))
 }
 
-impl Condition for Program {
+impl Condition for ProgramCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let run = self.argv.expand(asking)?;
         let message = std::sync::Arc::clone(asking.message());
@@ -86,10 +86,10 @@ impl Condition for Program {
             environment: &environment,
         };
         match asking.ask_once(&ask) {
-            Answer::Ended { code: 75, .. } if self.output.is_none() && !self.code.holds(75.0) => {
+            FactAnswer::Ended { code: 75, .. } if self.output.is_none() && !self.code.holds(75.0) => {
                 Err(Break::Defer(format!("{} ended with 75, try again later", run.join(" "))))
             }
-            Answer::Ended { code, out } => {
+            FactAnswer::Ended { code, out } => {
                 let out = String::from_utf8_lossy(&out).into_owned();
                 let said = match &self.output {
                     Some(output) => output.accepts(out.trim_end(), asking)?,
@@ -99,7 +99,7 @@ impl Condition for Program {
                 asking.saw(holds, || format!("{} ended with {code}", run.join(" ")));
                 Ok(holds)
             }
-            Answer::Failed(cause) => {
+            FactAnswer::Failed(cause) => {
                 let cause = format!("{}: {cause}", run.join(" "));
                 match self.on_error {
                     OnError::Keep => Err(Break::Failed(cause)),
@@ -110,7 +110,7 @@ impl Condition for Program {
                     }
                 }
             }
-            Answer::NotAsked => {
+            FactAnswer::NotAsked => {
                 asking.saw(false, || format!("would run {}", run.join(" ")));
                 Ok(false)
             }

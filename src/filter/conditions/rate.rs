@@ -10,7 +10,7 @@ use super::super::captures::Captured;
 use super::super::comparator::Range;
 use super::super::comparison::{self, NUMBERS};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word, duplicate};
+use super::{BoxedCondition, Condition, ConditionWord, duplicate};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
@@ -38,7 +38,7 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
-pub(super) const RATE: Word = Word::new(
+pub(super) const RATE: ConditionWord = ConditionWord::new(
     (
         "rate",
         "How many messages like this one came within a time, with this one: {per: \"${from.addr}\", within: 1h, over: 20}. Copies of one message count once. `${rate}` is the number.",
@@ -59,7 +59,7 @@ struct Rate {
     handle: String,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let place = compiler.place(node.span);
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let within = map.need("within", |node, problems| {

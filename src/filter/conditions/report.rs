@@ -6,8 +6,8 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::super::short::About;
-use super::{Boxed, Condition, Word};
+use super::super::short::ComparedKind;
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Reported;
@@ -23,7 +23,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const REPORT_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
-pub(super) const REPORT: Word = Word::new(
+pub(super) const REPORT: ConditionWord = ConditionWord::new(
     (
         "report",
         "A delivery report (RFC 3464) that says so of one recipient: {action: failed, status: {matches: \"5.*\"}}, or just `true`.",
@@ -33,25 +33,25 @@ pub(super) const REPORT: Word = Word::new(
 );
 
 #[derive(Debug)]
-struct Report {
+struct ReportCondition {
     /// Turned around: `report: false`.
     none: bool,
-    checks: Vec<(Field, Comparator)>,
+    checks: Vec<(ReportField, Comparator)>,
 }
 
-type Field = fn(&Reported) -> &str;
+type ReportField = fn(&Reported) -> &str;
 
-const FIELDS: [(&str, Field, About<'static>); 4] = [
-    ("action", |it| &it.action, About::Value),
-    ("status", |it| &it.status, About::Value),
-    ("recipient", |it| &it.recipient, About::Addresses),
-    ("original_to", |it| &it.original_to, About::Addresses),
+const FIELDS: [(&str, ReportField, ComparedKind<'static>); 4] = [
+    ("action", |it| &it.action, ComparedKind::Value),
+    ("status", |it| &it.status, ComparedKind::Value),
+    ("recipient", |it| &it.recipient, ComparedKind::Addresses),
+    ("original_to", |it| &it.original_to, ComparedKind::Addresses),
 ];
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     if let Value::Scalar { .. } = &node.value {
         let none = !reader::flag(node, &mut compiler.problems)?;
-        return Some(Box::new(Report { none, checks: Vec::new() }));
+        return Some(Box::new(ReportCondition { none, checks: Vec::new() }));
     }
     let map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let given: Vec<_> =
@@ -64,10 +64,10 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
         Some((field, comparison.comparator))
     });
     let checks = checks.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()?;
-    Some(Box::new(Report { none: false, checks }))
+    Some(Box::new(ReportCondition { none: false, checks }))
 }
 
-impl Condition for Report {
+impl Condition for ReportCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let reported = Arc::clone(asking.message()).reported();
         let mut found = None;
@@ -88,7 +88,7 @@ impl Condition for Report {
     }
 }
 
-impl Report {
+impl ReportCondition {
     fn accepts(&self, it: &Reported, asking: &mut Asking<'_>) -> Result<bool, Break> {
         for (field, comparator) in &self.checks {
             let value = field(it);

@@ -6,8 +6,8 @@ use super::super::comparator::Range;
 use super::super::comparison;
 use super::super::compile::Compiler;
 use super::super::habits::doubt_reach;
-use super::occurrences::Places;
-use super::{Boxed, Condition, Word};
+use super::occurrences::Occurrences;
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
 
@@ -50,7 +50,7 @@ pub(super) static WEIGHT: Shape = Shape {
     ],
 };
 
-pub(super) const SCORE: Word = Word::new(
+pub(super) const SCORE: ConditionWord = ConditionWord::new(
     (
         "score",
         "Conditions with weights whose sum decides: {weights: […], at_least: 100}. `${score}` is the sum.",
@@ -61,14 +61,14 @@ pub(super) const SCORE: Word = Word::new(
 
 #[derive(Debug)]
 struct Score {
-    weights: Vec<Weight>,
+    weights: Vec<ScoreWeight>,
     range: Range,
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let weights = map.require("weights");
-    let bounds: Vec<(crate::config::yaml::Key, Node)> = match &node.value {
+    let bounds: Vec<(crate::config::yaml::YamlKey, Node)> = match &node.value {
         Value::Map(entries) => entries.iter().filter(|(key, _)| key.text != "weights").cloned().collect(),
         _ => return None,
     };
@@ -82,7 +82,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let read: Vec<_> = items.iter().map(|item| weight(item, compiler)).collect();
     let weights = read.into_iter().collect::<Option<Vec<_>>>()?;
     let range = range?;
-    let reach = |sign: f64| -> f64 { weights.iter().map(Weight::most).filter(|most| most * sign > 0.0).sum() };
+    let reach = |sign: f64| -> f64 { weights.iter().map(ScoreWeight::most).filter(|most| most * sign > 0.0).sum() };
     doubt_reach(&range, (reach(-1.0), reach(1.0)), node.span, &mut compiler.problems);
     compiler.captured(vec![Captured { name: "score".to_owned(), always: true }]);
     Some(Box::new(Score { weights, range }))
@@ -90,12 +90,12 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
 
 /// What adds to the score.
 #[derive(Debug)]
-enum Weight {
+enum ScoreWeight {
     Condition {
-        condition: Boxed,
+        condition: BoxedCondition,
         add: f64,
     },
-    Places(Places),
+    Places(Occurrences),
     /// For each so many bytes.
     Size {
         unit: u64,
@@ -103,7 +103,7 @@ enum Weight {
     },
 }
 
-impl Weight {
+impl ScoreWeight {
     /// The most that it adds; where it takes away, the least.
     fn most(&self) -> f64 {
         match self {
@@ -114,10 +114,10 @@ impl Weight {
     }
 }
 
-fn weight(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Weight> {
+fn weight(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<ScoreWeight> {
     let mut map = MapReader::new(node, &WEIGHT, &mut compiler.problems);
     if map.take("each").is_some() {
-        return Places::read(map).map(Weight::Places);
+        return Occurrences::read(map).map(ScoreWeight::Places);
     }
     if map.take("per_size").is_some() {
         let unit = map.read("per_size", |node, problems| {
@@ -131,7 +131,7 @@ fn weight(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Weight> {
             map.problems().error(node.span, "a weight has one of `if`, `each` and `per_size`");
         }
         let add = map.need("add", comparison::decimal);
-        return Some(Weight::Size { unit: unit?, add: add? });
+        return Some(ScoreWeight::Size { unit: unit?, add: add? });
     }
     for key in ["in", "decay"] {
         if let Some(node) = map.take(key) {
@@ -141,7 +141,7 @@ fn weight(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Weight> {
     let condition = map.require("if");
     let add = map.need("add", comparison::decimal);
     let condition = condition.and_then(|node| compiler.in_own_scope(|this| this.condition(node)));
-    Some(Weight::Condition { condition: condition?, add: add? })
+    Some(ScoreWeight::Condition { condition: condition?, add: add? })
 }
 
 impl Condition for Score {
@@ -150,12 +150,12 @@ impl Condition for Score {
         let before = asking.why.len();
         for weight in &self.weights {
             let (condition, add) = match weight {
-                Weight::Condition { condition, add } => (condition, add),
-                Weight::Size { unit, add } => {
+                ScoreWeight::Condition { condition, add } => (condition, add),
+                ScoreWeight::Size { unit, add } => {
                     sum += (asking.message().size() / unit) as f64 * add;
                     continue;
                 }
-                Weight::Places(places) => {
+                ScoreWeight::Places(places) => {
                     sum += places.score(asking);
                     continue;
                 }

@@ -3,7 +3,7 @@
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
 use super::super::habits::doubt_bounds;
-use super::{Boxed, Condition, Word};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::Node;
 
@@ -12,11 +12,11 @@ pub(super) static KEYS: Shape = Shape {
     keys: &[("over", "Larger than this.", Takes::Size), ("under", "Smaller than this.", Takes::Size)],
 };
 
-pub(super) const SIZE: Word =
-    Word::new(("size", "The size of the message: {over: 1M} or {under: 10K}.", Takes::Section(&KEYS)), read);
+pub(super) const SIZE: ConditionWord =
+    ConditionWord::new(("size", "The size of the message: {over: 1M} or {under: 10K}.", Takes::Section(&KEYS)), read);
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    bounds(node, &mut compiler.problems).map(|bounds| Box::new(Size(bounds)) as Boxed)
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
+    bounds(node, &mut compiler.problems).map(|bounds| Box::new(SizeCondition(bounds)) as BoxedCondition)
 }
 
 /// Hardly a message or file is smaller, in bytes.
@@ -59,9 +59,9 @@ pub(super) fn bounds(node: &Node, problems: &mut crate::config::problem::Problem
 }
 
 #[derive(Debug)]
-struct Size(Bounds);
+struct SizeCondition(Bounds);
 
-impl Condition for Size {
+impl Condition for SizeCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let size = asking.message().size();
         let holds = self.0.hold(size);

@@ -4,7 +4,7 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::{Range, first_number};
 use super::super::comparison;
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word};
+use super::{BoxedCondition, Condition, ConditionWord};
 use crate::config::reader::{self, Shape, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Message;
@@ -20,7 +20,7 @@ pub(super) static KEYS: Shape = Shape {
 };
 
 const SPAM_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
-pub(super) const SPAM: Word = Word::new(
+pub(super) const SPAM: ConditionWord = ConditionWord::new(
     (
         "spam",
         "`true`: SpamAssassin, rspamd or bogofilter called it spam; or its score: {at_least: 8}. Remove such fields before you run a filter of your own: senders can write them too.",
@@ -35,7 +35,7 @@ enum Spam {
     Score(Range),
 }
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     Some(Box::new(match &node.value {
         Value::Map(_) => Spam::Score(comparison::range(node, &mut compiler.problems)?),
         Value::Scalar { text, .. } if text.parse::<f64>().is_ok() => {

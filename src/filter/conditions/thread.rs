@@ -4,10 +4,10 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word, quoted};
+use super::{BoxedCondition, Condition, ConditionWord, quoted};
 use crate::config::yaml::Node;
 
-pub(super) const THREAD: Word = Word::new(
+pub(super) const THREAD: ConditionWord = ConditionWord::new(
     (
         "thread",
         "Any Message-ID in In-Reply-To, References or of the message itself, without brackets, with a comparison: {in_list: muted}.",
@@ -16,8 +16,8 @@ pub(super) const THREAD: Word = Word::new(
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
-    compiler.comparison(node, Allowed::default()).map(|c| Box::new(Thread(c.comparator)) as Boxed)
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
+    compiler.comparison(node, Allowed::default()).map(|c| Box::new(Thread(c.comparator)) as BoxedCondition)
 }
 
 #[derive(Debug)]

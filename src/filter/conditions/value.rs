@@ -4,7 +4,7 @@ use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;
 use super::super::comparison::{Allowed, COMPARISON};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word, quoted};
+use super::{BoxedCondition, Condition, ConditionWord, quoted};
 use crate::config::reader::{KeyDoc, MapReader, Shape, TEXTS, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value as Written};
@@ -29,7 +29,7 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
-pub(super) const VALUE: Word = Word::new(
+pub(super) const VALUE: ConditionWord = ConditionWord::new(
     (
         "value",
         "Any text with a comparison: {of: \"${from.user}.${to.detail}\", in_list: known}, {of: \"on\", in_list: switches}.",
@@ -38,7 +38,7 @@ pub(super) const VALUE: Word = Word::new(
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let of = map.require("of");
     let Written::Map(entries) = &node.value else { return None };
@@ -53,16 +53,16 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
     let text = compiler.text(of?, "a text")?;
     let comparison = Node { value: Written::Map(comparison), span: node.span };
     let comparator = compiler.comparison(&comparison, Allowed::default())?.comparator;
-    Some(Box::new(Value { text, comparator }))
+    Some(Box::new(ValueCondition { text, comparator }))
 }
 
 #[derive(Debug)]
-struct Value {
+struct ValueCondition {
     text: Text,
     comparator: Comparator,
 }
 
-impl Condition for Value {
+impl Condition for ValueCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let value = asking.expand(&self.text);
         let holds = self.comparator.accepts(&value, asking)?;

@@ -4,29 +4,30 @@ use super::super::asking::{Asking, Break};
 use super::super::captures::Captured;
 use super::super::comparison::{Allowed, COMPARED};
 use super::super::compile::Compiler;
-use super::{Boxed, Condition, Word, all, quoted};
+use super::{BoxedCondition, Condition, ConditionWord, all, quoted};
 use crate::config::reader::{self, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
 
 const VARIABLE_TAKES: Takes = Takes::Named(&COMPARED);
-pub(super) const VARIABLE: Word = Word::new(
+pub(super) const VARIABLE: ConditionWord = ConditionWord::new(
     ("variable", "A variable or capture, each with a comparison: {ticket: {regex: '^[0-9]+$'}}.", VARIABLE_TAKES),
     read,
 );
 
-fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
+fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let Value::Map(entries) = &node.value else {
         reader::mismatch(node, "variables with comparisons (a mapping)", &mut compiler.problems);
         return None;
     };
-    let mut tests: Vec<Option<Boxed>> = Vec::new();
+    let mut tests: Vec<Option<BoxedCondition>> = Vec::new();
     for (key, node) in entries {
         let name = Node { value: Value::Scalar { text: format!("${{{}}}", key.text), quoted: true }, span: key.span };
         let value = compiler.text(&name, "the name of a variable");
         let comparison = compiler.comparison(node, Allowed::default());
         let test = value.zip(comparison).map(|(value, comparison)| {
-            Box::new(Variable { name: key.text.clone(), value, comparator: comparison.comparator }) as Boxed
+            Box::new(VariableCondition { name: key.text.clone(), value, comparator: comparison.comparator })
+                as BoxedCondition
         });
         // What was compared has a value.
         compiler.captured(vec![Captured { name: key.text.clone(), always: true }]);
@@ -36,13 +37,13 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Boxed> {
 }
 
 #[derive(Debug)]
-struct Variable {
+struct VariableCondition {
     name: String,
     value: Text,
     comparator: super::super::comparator::Comparator,
 }
 
-impl Condition for Variable {
+impl Condition for VariableCondition {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let value = asking.expand(&self.value);
         let holds = self.comparator.accepts(&value, asking)?;

@@ -1,7 +1,7 @@
 //! Doubts about header fields, lists and the types of parts.
 
-use super::super::short::About;
-use super::{Compared, Doubt, Habit, How};
+use super::super::short::ComparedKind;
+use super::{ComparedText, Habit, HabitDoubt, How};
 use crate::clean;
 use crate::config::reader::suggest;
 use crate::message::has_addresses;
@@ -52,7 +52,7 @@ const KNOWN: [&str; 38] = [
 ];
 
 /// `Sumject`, `List_Id`.
-pub(super) fn misspelt(written: &str) -> Option<Doubt> {
+pub(super) fn misspelt(written: &str) -> Option<HabitDoubt> {
     let is_known = KNOWN.iter().any(|known| known.eq_ignore_ascii_case(written));
     if is_known || written.len() < 4 || written.to_ascii_lowercase().starts_with("x-") {
         return None;
@@ -60,15 +60,18 @@ pub(super) fn misspelt(written: &str) -> Option<Doubt> {
     let name = written.replace('_', "-");
     let same = KNOWN.into_iter().find(|known| known.eq_ignore_ascii_case(&name));
     let near = same.or_else(|| suggest(&name, KNOWN.iter().copied()))?;
-    Doubt::new(format!("mail rarely has a field `{}`", clean::short(written, 40)), format!("did you mean `{near}`?"))
+    HabitDoubt::new(
+        format!("mail rarely has a field `{}`", clean::short(written, 40)),
+        format!("did you mean `{near}`?"),
+    )
 }
 
 /// procmail and grep see whole lines.
-fn name_in_the_value(it: &Compared<'_>) -> Option<Doubt> {
+fn name_in_the_value(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let field = match it.about {
-        About::Subject => "subject",
-        About::Field(name) => name,
-        About::Addresses => "from",
+        ComparedKind::Subject => "subject",
+        ComparedKind::Field(name) => name,
+        ComparedKind::Addresses => "from",
         _ => return None,
     };
     let text = it.text.trim_start_matches(['^', '(']).to_ascii_lowercase();
@@ -76,15 +79,18 @@ fn name_in_the_value(it: &Compared<'_>) -> Option<Doubt> {
     let is_line = |name: &String| text.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with(':'));
     let is_said = it.text.starts_with('^') || it.text.starts_with('(') || is_line(&names[0]);
     if is_said && names.iter().any(is_line) {
-        return Doubt::new("the name of the field is no part of its value", "leave out what stands up to the colon");
+        return HabitDoubt::new(
+            "the name of the field is no part of its value",
+            "leave out what stands up to the colon",
+        );
     }
     None
 }
 
-fn addresses_as_text(it: &Compared<'_>) -> Option<Doubt> {
-    let About::Field(name) = it.about else { return None };
+fn addresses_as_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
+    let ComparedKind::Field(name) = it.about else { return None };
     if it.how == How::Is && has_addresses(name) && it.text.contains('@') && !it.raw {
-        return Doubt::new(
+        return HabitDoubt::new(
             format!("a {name} field may hold a name beside the address, and is compared whole"),
             format!("write {{address: {{{}: {}}}}}", name.to_ascii_lowercase(), clean::short(it.text, 40)),
         );
@@ -92,12 +98,12 @@ fn addresses_as_text(it: &Compared<'_>) -> Option<Doubt> {
     None
 }
 
-fn parameters_of_a_type(it: &Compared<'_>) -> Option<Doubt> {
-    let About::Field(name) = it.about else { return None };
+fn parameters_of_a_type(it: &ComparedText<'_>) -> Option<HabitDoubt> {
+    let ComparedKind::Field(name) = it.about else { return None };
     let has_parameters = ["Content-Type", "Content-Disposition"].iter().any(|other| other.eq_ignore_ascii_case(name));
     if it.how == How::Is && has_parameters && !it.text.contains(';') {
         let text = clean::short(it.text, 40);
-        return Doubt::new(
+        return HabitDoubt::new(
             format!("a {name} field mostly has parameters, and is compared whole"),
             format!("write {{matches: \"{text}*\"}}, or the condition `part`"),
         );
@@ -105,23 +111,26 @@ fn parameters_of_a_type(it: &Compared<'_>) -> Option<Doubt> {
     None
 }
 
-fn brackets_of_an_id(it: &Compared<'_>) -> Option<Doubt> {
-    let About::Field(name) = it.about else { return None };
+fn brackets_of_an_id(it: &ComparedText<'_>) -> Option<HabitDoubt> {
+    let ComparedKind::Field(name) = it.about else { return None };
     let is_id = ["Message-ID", "In-Reply-To", "References"].iter().any(|other| other.eq_ignore_ascii_case(name));
     if it.how == How::Is && is_id && it.text.contains('@') && !it.text.contains('<') {
         let text = clean::short(it.text, 60);
-        return Doubt::new(format!("a {name} field has its ids in < >"), format!("write {{contains: \"{text}\"}}"));
+        return HabitDoubt::new(
+            format!("a {name} field has its ids in < >"),
+            format!("write {{contains: \"{text}\"}}"),
+        );
     }
     None
 }
 
-fn list_id(it: &Compared<'_>) -> Option<Doubt> {
-    if it.about == About::ListId && it.how != How::Regex && it.text.contains(['<', '>']) {
+fn list_id(it: &ComparedText<'_>) -> Option<HabitDoubt> {
+    if it.about == ComparedKind::ListId && it.how != How::Regex && it.text.contains(['<', '>']) {
         let text = clean::short(it.text.trim_matches(|c| c != '<' && c != '>').trim_matches(['<', '>']), 60);
-        return Doubt::new("`list_id` is what stands within the < > of List-Id", format!("write {text}"));
+        return HabitDoubt::new("`list_id` is what stands within the < > of List-Id", format!("write {text}"));
     }
-    if it.about == About::ListId && it.how == How::Is && it.text.contains('@') {
-        return Doubt::new(
+    if it.about == ComparedKind::ListId && it.how == How::Is && it.text.contains('@') {
+        return HabitDoubt::new(
             "a list's identity has dots and no @",
             format!("write {}, or the condition `to` for the list's address", it.text.replace('@', ".")),
         );
@@ -129,10 +138,10 @@ fn list_id(it: &Compared<'_>) -> Option<Doubt> {
     None
 }
 
-fn media_type(it: &Compared<'_>) -> Option<Doubt> {
-    if it.about == About::MediaType && it.how == How::Is && !it.text.contains('/') && !it.has_value() {
+fn media_type(it: &ComparedText<'_>) -> Option<HabitDoubt> {
+    if it.about == ComparedKind::MediaType && it.how == How::Is && !it.text.contains('/') && !it.has_value() {
         let text = clean::short(it.text, 40);
-        return Doubt::new(
+        return HabitDoubt::new(
             "a type has two words with a slash between, like application/pdf",
             format!(
                 "write {{matches: \"{text}/*\"}}, or {{name: {{matches: \"*.{text}\"}}}} for the ending of the file"
@@ -142,10 +151,10 @@ fn media_type(it: &Compared<'_>) -> Option<Doubt> {
     None
 }
 
-fn ending_alone(it: &Compared<'_>) -> Option<Doubt> {
+fn ending_alone(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let is_ending = it.text.starts_with('.') && !it.text[1..].contains('.');
-    if it.about == About::FileName && it.how == How::Is && is_ending {
-        return Doubt::new(
+    if it.about == ComparedKind::FileName && it.how == How::Is && is_ending {
+        return HabitDoubt::new(
             "this is the whole name of a file",
             format!("write {{matches: \"*{}\"}}", clean::short(it.text, 20)),
         );

@@ -7,10 +7,10 @@ mod folders;
 mod ranges;
 mod text;
 
-use super::comparison::{Comparison, Part};
+use super::comparison::{AddressPart, Comparison};
 use super::compile::Compiler;
 use super::names;
-use super::short::{About, Meant};
+use super::short::{ComparedKind, Meant};
 use crate::config::problem::Problems;
 use crate::config::yaml::{Node, Span};
 
@@ -18,12 +18,12 @@ pub(super) use ranges::{doubt_bounds, doubt_number, doubt_reach, doubt_whole_num
 
 /// What looks wrong, and what would mean what was meant.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Doubt {
+pub(super) struct HabitDoubt {
     message: String,
     hint: String,
 }
 
-impl Doubt {
+impl HabitDoubt {
     fn new(message: impl Into<String>, hint: impl Into<String>) -> Option<Self> {
         Some(Self { message: message.into(), hint: hint.into() })
     }
@@ -35,15 +35,15 @@ impl Doubt {
 
 /// A text that is compared with something.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Compared<'a> {
+pub(super) struct ComparedText<'a> {
     text: &'a str,
     how: How,
-    about: About<'a>,
-    part: Part,
+    about: ComparedKind<'a>,
+    part: AddressPart,
     raw: bool,
 }
 
-impl Compared<'_> {
+impl ComparedText<'_> {
     /// What it will be is not known yet.
     fn has_value(&self) -> bool {
         self.text.contains("${")
@@ -73,22 +73,22 @@ impl How {
 }
 
 /// The first doubt about a text.
-fn about_text(it: &Compared<'_>) -> Option<Doubt> {
+fn about_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let all = text::HABITS.iter().chain(addresses::HABITS).chain(fields::HABITS);
     all.copied().find_map(|habit| habit(it))
 }
 
-type Habit = fn(&Compared<'_>) -> Option<Doubt>;
+type Habit = fn(&ComparedText<'_>) -> Option<HabitDoubt>;
 
 impl Compiler<'_, '_> {
-    fn doubt(&mut self, span: Span, doubt: Option<Doubt>) {
+    fn doubt(&mut self, span: Span, doubt: Option<HabitDoubt>) {
         if let Some(doubt) = doubt.filter(|_| !self.is_literal()) {
             doubt.warn(span, &mut self.problems);
         }
     }
 
     /// Looks at one text of a short form.
-    pub(super) fn doubt_short(&mut self, meant: &Meant, node: &Node, about: About<'_>) {
+    pub(super) fn doubt_short(&mut self, meant: &Meant, node: &Node, about: ComparedKind<'_>) {
         if self.is_literal() {
             return;
         }
@@ -97,15 +97,15 @@ impl Compiler<'_, '_> {
             Meant::Contains(text) => (text, How::Contains),
             Meant::Below(text) => (text, How::Below),
         };
-        let doubt = about_text(&Compared { text, how, about, part: Part::All, raw: false });
+        let doubt = about_text(&ComparedText { text, how, about, part: AddressPart::All, raw: false });
         self.doubt(node.span, doubt);
-        if matches!((about, how), (About::Account, How::Is)) {
+        if matches!((about, how), (ComparedKind::Account, How::Is)) {
             self.doubt_account(node);
         }
     }
 
     /// Looks at the texts of a comparison with keys.
-    pub(super) fn doubt_long(&mut self, keys: &[(&str, &Node)], comparison: &Comparison, about: About<'_>) {
+    pub(super) fn doubt_long(&mut self, keys: &[(&str, &Node)], comparison: &Comparison, about: ComparedKind<'_>) {
         if self.is_literal() {
             return;
         }
@@ -118,8 +118,8 @@ impl Compiler<'_, '_> {
                 let text = node.as_text().unwrap_or_default();
                 // Beside patterns a whole value is meant as one.
                 let how = if how == How::Matches && has_pattern && !is_pattern(node) { How::Is } else { how };
-                self.doubt(node.span, about_text(&Compared { text, how, about, part, raw }));
-                if matches!((about, how), (About::Account, How::Is)) {
+                self.doubt(node.span, about_text(&ComparedText { text, how, about, part, raw }));
+                if matches!((about, how), (ComparedKind::Account, How::Is)) {
                     self.doubt_account(node);
                 }
             }
@@ -146,7 +146,7 @@ impl Compiler<'_, '_> {
             false => "put a value into it, like `${from.addr}`".to_owned(),
         };
         let message = format!("`{}` is the same for every message", crate::clean::short(text, 60));
-        self.doubt(node.span, Doubt::new(message, hint));
+        self.doubt(node.span, HabitDoubt::new(message, hint));
     }
 
     /// A name that stands alone where a text with values does.
@@ -165,7 +165,7 @@ impl Compiler<'_, '_> {
         let settings = self.shared.settings;
         if settings.accounts.is_some() && settings.me.is_empty() {
             let hint = "add `me: [me@example.com]` to the config";
-            self.doubt(span, Doubt::new("no address of yours is known, so nothing is in `me`", hint));
+            self.doubt(span, HabitDoubt::new("no address of yours is known, so nothing is in `me`", hint));
         }
     }
 
@@ -181,6 +181,6 @@ impl Compiler<'_, '_> {
             None => format!("the accounts are {}", known.join(", ")),
         };
         let message = format!("there is no account `{}`: this never holds", crate::clean::short(name, 40));
-        self.doubt(node.span, Doubt::new(message, hint));
+        self.doubt(node.span, HabitDoubt::new(message, hint));
     }
 }

@@ -1,8 +1,8 @@
 //! Doubts about numbers and their bounds.
 
 use super::super::comparator::Range;
-use super::super::short::About;
-use super::Doubt;
+use super::super::short::ComparedKind;
+use super::HabitDoubt;
 use crate::config::problem::Problems;
 use crate::config::yaml::Span;
 
@@ -61,12 +61,13 @@ fn is_empty(range: &Range) -> bool {
     lower > upper || (is_open && lower.total_cmp(&upper).is_eq())
 }
 
-pub(super) fn of_comparison(range: Option<&Range>, about: About<'_>) -> Option<Doubt> {
+pub(super) fn of_comparison(range: Option<&Range>, about: ComparedKind<'_>) -> Option<HabitDoubt> {
     match about {
-        _ if is_empty(range?) => Doubt::new(NOTHING_WITHIN, EXCHANGE),
-        About::Field(name) if name.eq_ignore_ascii_case("X-Spam-Level") => {
-            Doubt::new("X-Spam-Level holds stars and no number", "write {contains: \"*****\"}, or the condition `spam`")
-        }
+        _ if is_empty(range?) => HabitDoubt::new(NOTHING_WITHIN, EXCHANGE),
+        ComparedKind::Field(name) if name.eq_ignore_ascii_case("X-Spam-Level") => HabitDoubt::new(
+            "X-Spam-Level holds stars and no number",
+            "write {contains: \"*****\"}, or the condition `spam`",
+        ),
         _ => None,
     }
 }

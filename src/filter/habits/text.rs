@@ -1,7 +1,7 @@
 //! Doubts about texts of any kind.
 
-use super::super::short::About;
-use super::{Compared, Doubt, Habit, How};
+use super::super::short::ComparedKind;
+use super::{ComparedText, Habit, HabitDoubt, How};
 use crate::clean;
 
 pub(super) const HABITS: &[Habit] = &[
@@ -31,26 +31,26 @@ pub(super) const HABITS: &[Habit] = &[
     line_end,
 ];
 
-fn shown(it: &Compared<'_>) -> String {
+fn shown(it: &ComparedText<'_>) -> String {
     clean::short(it.text, 40)
 }
 
-fn is_plain(it: &Compared<'_>) -> bool {
+fn is_plain(it: &ComparedText<'_>) -> bool {
     matches!(it.how, How::Is | How::Contains | How::Below)
 }
 
 /// YAML takes `"\b"` for a backspace.
-fn control_character(it: &Compared<'_>) -> Option<Doubt> {
+fn control_character(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let letters = [('\u{8}', 'b'), ('\u{b}', 'v'), ('\u{c}', 'f'), ('\u{7}', 'a'), ('\u{1b}', 'e')];
     let (_, letter) = letters.into_iter().find(|(control, _)| it.text.contains(*control))?;
-    Doubt::new(
+    HabitDoubt::new(
         format!("in double quotes `\\{letter}` is a control character, which no message has"),
         "write the text in single quotes, where a backslash is a backslash",
     )
 }
 
 /// Of a word processor or a web page.
-fn typographic_quotes(it: &Compared<'_>) -> Option<Doubt> {
+fn typographic_quotes(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let pairs = ["“”", "„“", "”“", "””", "‘’", "’’", "«»", "»«", "「」", "『』", "＂＂", "＇＇"];
     let is_quoted = pairs.iter().any(|pair| {
         let mut pair = pair.chars();
@@ -60,7 +60,7 @@ fn typographic_quotes(it: &Compared<'_>) -> Option<Doubt> {
     // Japanese quotes are part of many a subject.
     let is_ordinary = it.text.starts_with(['「', '『']) && it.how == How::Contains;
     if is_quoted && !is_ordinary {
-        return Doubt::new(
+        return HabitDoubt::new(
             format!("the quotes of {} are part of the text", shown(it)),
             "write plain quotes, \" or ', around a text, or none",
         );
@@ -68,9 +68,9 @@ fn typographic_quotes(it: &Compared<'_>) -> Option<Doubt> {
     None
 }
 
-fn wide_list(it: &Compared<'_>) -> Option<Doubt> {
+fn wide_list(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if it.text.starts_with('［') && it.text.ends_with('］') && it.text.contains(['，', '、']) {
-        return Doubt::new(
+        return HabitDoubt::new(
             format!("{} is one text, with its brackets and commas", shown(it)),
             "write a list with the ASCII characters [ , ]",
         );
@@ -79,23 +79,26 @@ fn wide_list(it: &Compared<'_>) -> Option<Doubt> {
 }
 
 /// `$1` of the shell and procmail, `\1` of sed, `%1` of fdm.
-fn numbered_value(it: &Compared<'_>) -> Option<Doubt> {
+fn numbered_value(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let number = it.text.strip_prefix(['$', '\\', '%'])?;
     if it.how != How::Regex && number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Doubt::new(format!("`{}` is taken as it stands", shown(it)), format!("write `${{{number}}}`"));
+        return HabitDoubt::new(format!("`{}` is taken as it stands", shown(it)), format!("write `${{{number}}}`"));
     }
     None
 }
 
-fn lone_star(it: &Compared<'_>) -> Option<Doubt> {
+fn lone_star(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if is_plain(it) && it.text == "*" {
-        return Doubt::new("a `*` is no wildcard here", "write `exists: [FIELD]` for a field that is there at all");
+        return HabitDoubt::new(
+            "a `*` is no wildcard here",
+            "write `exists: [FIELD]` for a field that is there at all",
+        );
     }
     None
 }
 
 /// Rows of stars are tags and levels of spam filters.
-fn star(it: &Compared<'_>) -> Option<Doubt> {
+fn star(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let is_wildcard = |text: &str| match it.how {
         How::Contains => {
             (text.starts_with('*') && !text.starts_with("**")) || (text.ends_with('*') && !text.ends_with("**"))
@@ -103,7 +106,7 @@ fn star(it: &Compared<'_>) -> Option<Doubt> {
         _ => text.contains('*') && !text.contains("**"),
     };
     if is_plain(it) && !it.text.starts_with('^') && !it.text.contains(".*") && is_wildcard(it.text) {
-        return Doubt::new(
+        return HabitDoubt::new(
             "a `*` is no wildcard here",
             format!("write {{matches: \"{}\"}}, or leave the `*` out", shown(it)),
         );
@@ -111,61 +114,61 @@ fn star(it: &Compared<'_>) -> Option<Doubt> {
     None
 }
 
-fn begins_with_caret(it: &Compared<'_>) -> Option<Doubt> {
+fn begins_with_caret(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if is_plain(it) && it.text.starts_with('^') && it.text.len() > 1 {
-        return Doubt::new("`^` is a plain character here", format!("write {{regex: '{}'}}", shown(it)));
+        return HabitDoubt::new("`^` is a plain character here", format!("write {{regex: '{}'}}", shown(it)));
     }
     None
 }
 
-fn anything_within(it: &Compared<'_>) -> Option<Doubt> {
+fn anything_within(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if is_plain(it) && it.text.contains(".*") {
-        return Doubt::new("`.*` is plain text here", format!("write {{regex: '{}'}}", shown(it)));
+        return HabitDoubt::new("`.*` is plain text here", format!("write {{regex: '{}'}}", shown(it)));
     }
     None
 }
 
 /// `">5"`.
-fn bound_as_text(it: &Compared<'_>) -> Option<Doubt> {
+fn bound_as_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let (key, rest) = [(">=", "at_least"), ("<=", "at_most"), (">", "over"), ("<", "under")]
         .into_iter()
         .find_map(|(sign, key)| Some((key, it.text.strip_prefix(sign)?.trim())))?;
     if it.how != How::Regex && !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return Doubt::new(format!("`{}` is compared as a text", shown(it)), format!("write {{{key}: {rest}}}"));
+        return HabitDoubt::new(format!("`{}` is compared as a text", shown(it)), format!("write {{{key}: {rest}}}"));
     }
     None
 }
 
 /// `invoice|receipt`. With blanks around it a bar is part of many a subject.
-fn alternatives_in_a_text(it: &Compared<'_>) -> Option<Doubt> {
+fn alternatives_in_a_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let is_word = |word: &str| !word.is_empty() && !word.starts_with(' ') && !word.ends_with(' ');
     let words: Vec<&str> = it.text.split('|').collect();
     if is_plain(it) && words.len() > 1 && words.iter().all(|word| is_word(word)) {
         let list = clean::short(&words.join(", "), 60);
-        return Doubt::new("`|` is a plain character here", format!("write a list: [{list}]"));
+        return HabitDoubt::new("`|` is a plain character here", format!("write a list: [{list}]"));
     }
     None
 }
 
 /// `invoice OR receipt`, as in a search.
-fn alternatives_in_words(it: &Compared<'_>) -> Option<Doubt> {
+fn alternatives_in_words(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if !is_plain(it) {
         return None;
     }
     if it.text.contains(" OR ") {
         let list = clean::short(&it.text.split(" OR ").map(str::trim).collect::<Vec<_>>().join(", "), 60);
-        return Doubt::new("`OR` is a word of the text here", format!("write a list: [{list}]"));
+        return HabitDoubt::new("`OR` is a word of the text here", format!("write a list: [{list}]"));
     }
     if it.text.contains(" AND ") {
-        return Doubt::new("`AND` is a word of the text here", "write an `all:` with a condition for each");
+        return HabitDoubt::new("`AND` is a word of the text here", "write an `all:` with a condition for each");
     }
     None
 }
 
-fn search_of_a_web_mailer(it: &Compared<'_>) -> Option<Doubt> {
+fn search_of_a_web_mailer(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let (word, rest) = it.text.split_once(':')?;
     let is_word = ["from", "to", "has", "is", "label", "larger", "older_than", "filename"].contains(&word);
-    if it.about == About::Subject && is_plain(it) && is_word && !rest.is_empty() && !rest.starts_with(' ') {
+    if it.about == ComparedKind::Subject && is_plain(it) && is_word && !rest.is_empty() && !rest.starts_with(' ') {
         let hint = match word {
             "from" | "to" => format!("write the condition `{word}: {}`", clean::short(rest, 40)),
             "has" | "filename" => "write the condition `attachment`".to_owned(),
@@ -173,14 +176,14 @@ fn search_of_a_web_mailer(it: &Compared<'_>) -> Option<Doubt> {
             "older_than" => "write the condition `age: {over: …}`".to_owned(),
             _ => "write the condition `flag` or `folder`".to_owned(),
         };
-        return Doubt::new(format!("`{word}:` is text here, looked for in the subject"), hint);
+        return HabitDoubt::new(format!("`{word}:` is text here, looked for in the subject"), hint);
     }
     None
 }
 
-fn encoded_word(it: &Compared<'_>) -> Option<Doubt> {
+fn encoded_word(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if !it.raw && it.text.contains("=?") && it.text.contains("?=") {
-        return Doubt::new(
+        return HabitDoubt::new(
             "fields are decoded before they are compared, so no encoded word is left",
             "write the text as a mail reader shows it, or add `raw: true`",
         );
@@ -188,25 +191,28 @@ fn encoded_word(it: &Compared<'_>) -> Option<Doubt> {
     None
 }
 
-fn entity(it: &Compared<'_>) -> Option<Doubt> {
+fn entity(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let known = [("&amp;", "&"), ("&nbsp;", "a blank"), ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\"")];
     let (entity, means) = known.into_iter().find(|(entity, _)| it.text.contains(entity))?;
-    if it.about == About::Text && !it.raw {
-        return Doubt::new(format!("text is compared as it is shown, without `{entity}`"), format!("write {means}"));
+    if it.about == ComparedKind::Text && !it.raw {
+        return HabitDoubt::new(
+            format!("text is compared as it is shown, without `{entity}`"),
+            format!("write {means}"),
+        );
     }
     None
 }
 
-fn blank_at_the_end(it: &Compared<'_>) -> Option<Doubt> {
-    if it.how == How::Is && it.about != About::Value && it.text.trim() != it.text && !it.text.trim().is_empty() {
-        return Doubt::new("no value begins or ends with a blank", "write it without");
+fn blank_at_the_end(it: &ComparedText<'_>) -> Option<HabitDoubt> {
+    if it.how == How::Is && it.about != ComparedKind::Value && it.text.trim() != it.text && !it.text.trim().is_empty() {
+        return HabitDoubt::new("no value begins or ends with a blank", "write it without");
     }
     None
 }
 
-fn no_wildcard(it: &Compared<'_>) -> Option<Doubt> {
+fn no_wildcard(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if it.how == How::Matches && !it.text.contains(['*', '?']) {
-        return Doubt::new(
+        return HabitDoubt::new(
             "there is no `*` in this pattern, so it is the whole value",
             format!("write {{contains: {0}}} or {{matches: \"*{0}*\"}}, or {{is: {0}}}", shown(it)),
         );
@@ -215,17 +221,20 @@ fn no_wildcard(it: &Compared<'_>) -> Option<Doubt> {
 }
 
 /// `/^foo/i` of Perl and JavaScript.
-fn slashes(it: &Compared<'_>) -> Option<Doubt> {
+fn slashes(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let inside = it.text.strip_prefix('/')?;
     let end = inside.rfind('/')?;
     if it.how == How::Regex && end > 0 && inside[end + 1..].bytes().all(|byte| b"imsxug".contains(&byte)) {
         let inside = clean::short(&inside[..end], 40);
-        return Doubt::new("the slashes are part of the expression", format!("write '{inside}'; case never counts"));
+        return HabitDoubt::new(
+            "the slashes are part of the expression",
+            format!("write '{inside}'; case never counts"),
+        );
     }
     None
 }
 
-fn macro_of_procmail(it: &Compared<'_>) -> Option<Doubt> {
+fn macro_of_procmail(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let known = [
         ("^TO_", "write the condition `to`, which looks at all recipients"),
         ("^TO", "write the condition `to`, which looks at all recipients"),
@@ -235,14 +244,14 @@ fn macro_of_procmail(it: &Compared<'_>) -> Option<Doubt> {
     let (name, hint) = known.into_iter().find(|(name, _)| it.text.trim_start_matches('(').starts_with(name))?;
     let is_macro = name != "^TO" || !it.text[..].starts_with("^TO:");
     if it.how == How::Regex && is_macro && it.text.contains(name) {
-        return Doubt::new(format!("`{name}` is a macro of procmail and plain text here"), hint);
+        return HabitDoubt::new(format!("`{name}` is a macro of procmail and plain text here"), hint);
     }
     None
 }
 
-fn match_of_procmail(it: &Compared<'_>) -> Option<Doubt> {
+fn match_of_procmail(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if it.how == How::Regex && it.text.contains(r"\/") && !it.text.contains("//") && !it.text.contains(r"\/\/") {
-        return Doubt::new(
+        return HabitDoubt::new(
             r"`\/` is a slash here; in procmail it begins what MATCH becomes",
             "write a group with a name, `(?<name>…)`, and use `${name}`; for a slash write `/`",
         );
@@ -251,12 +260,12 @@ fn match_of_procmail(it: &Compared<'_>) -> Option<Doubt> {
 }
 
 /// Every comparison ignores case, so `[A-Z]` takes small letters too.
-fn case_class(it: &Compared<'_>) -> Option<Doubt> {
+fn case_class(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let upper_alone = it.text.contains("[A-Z") && !it.text.contains("a-z");
     let no_lower = it.text.contains("[^a-z") && !it.text.contains("A-Z");
     let is_meant = it.text.contains("(?-i") || it.text.contains("0-9") || it.text.contains(r"\d");
     if it.how == How::Regex && (upper_alone || no_lower) && !is_meant {
-        return Doubt::new(
+        return HabitDoubt::new(
             "case never counts, so capital and small letters are one here",
             format!("write `(?-i)` at the beginning: '(?-i){}'", shown(it)),
         );
@@ -264,26 +273,29 @@ fn case_class(it: &Compared<'_>) -> Option<Doubt> {
     None
 }
 
-fn empty_alternative(it: &Compared<'_>) -> Option<Doubt> {
+fn empty_alternative(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let ends = it.text.ends_with('|') && !it.text.ends_with(r"\|");
     if it.how == How::Regex && (ends || it.text.starts_with('|') || it.text.contains("||")) {
-        return Doubt::new("one alternative is empty, so this is found in every value", "leave the extra `|` out");
+        return HabitDoubt::new("one alternative is empty, so this is found in every value", "leave the extra `|` out");
     }
     None
 }
 
-fn everything(it: &Compared<'_>) -> Option<Doubt> {
+fn everything(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let is_regex = it.how == How::Regex && [".*", "^.*$", "^.*", ".*$", "^", "$", ".?"].contains(&it.text);
-    if is_regex && !matches!(it.about, About::Value) {
-        return Doubt::new("this holds for every value", "write `exists: [FIELD]` for a field that is there at all");
+    if is_regex && !matches!(it.about, ComparedKind::Value) {
+        return HabitDoubt::new(
+            "this holds for every value",
+            "write `exists: [FIELD]` for a field that is there at all",
+        );
     }
     None
 }
 
 /// Without `(?m)` an expression knows the beginning of the text alone.
-fn start_of_the_text(it: &Compared<'_>) -> Option<Doubt> {
-    if it.how == How::Regex && it.about == About::Text && it.text.starts_with('^') {
-        return Doubt::new(
+fn start_of_the_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
+    if it.how == How::Regex && it.about == ComparedKind::Text && it.text.starts_with('^') {
+        return HabitDoubt::new(
             "`^` is the beginning of the whole text, not of a line",
             format!("write '(?m){}' for every line, or `\\A` for the beginning of the text", shown(it)),
         );
@@ -291,10 +303,13 @@ fn start_of_the_text(it: &Compared<'_>) -> Option<Doubt> {
     None
 }
 
-fn line_end(it: &Compared<'_>) -> Option<Doubt> {
-    let is_field = matches!(it.about, About::Subject | About::Field(_) | About::Addresses | About::ListId);
+fn line_end(it: &ComparedText<'_>) -> Option<HabitDoubt> {
+    let is_field = matches!(
+        it.about,
+        ComparedKind::Subject | ComparedKind::Field(_) | ComparedKind::Addresses | ComparedKind::ListId
+    );
     if it.how == How::Regex && is_field && !it.raw && it.text.contains(r"\n") {
-        return Doubt::new("fields are unfolded before they are compared, so no line end is left", "write `\\s+`");
+        return HabitDoubt::new("fields are unfolded before they are compared, so no line end is left", "write `\\s+`");
     }
     None
 }

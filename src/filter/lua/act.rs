@@ -6,7 +6,7 @@ use mlua::{Lua, MultiValue, Value as LuaValue};
 use super::super::actions::code::places_of_code;
 use super::super::actions::{self, Verb, fileinto, number, programs};
 use super::super::asking::{Asking, Break};
-use super::super::facts::Answer;
+use super::super::facts::FactAnswer;
 use super::node;
 use super::sandbox;
 use super::script::{Collected, Failed, Script};
@@ -233,19 +233,19 @@ fn execute(lua: &Lua, script: &Script, asking: &mut Asking<'_>, value: &Node) ->
     let answer = programs::ask(asking, &argv, timeout, programs::MOST_OUTPUT);
     let table = lua.create_table()?;
     match answer {
-        Answer::Ended { code: 75, .. } => {
+        FactAnswer::Ended { code: 75, .. } => {
             return Err(Break::Defer(format!("{} ended with 75, try again later", argv.join(" "))).into());
         }
-        Answer::Ended { code, out } => {
+        FactAnswer::Ended { code, out } => {
             table.raw_set("code", code)?;
             let out = out.strip_suffix(b"\n").unwrap_or(&out);
             table.raw_set("out", lua.create_string(out)?)?;
         }
-        Answer::Failed(cause) => {
+        FactAnswer::Failed(cause) => {
             table.raw_set("failed", cause)?;
             table.raw_set("out", "")?;
         }
-        Answer::NotAsked => {
+        FactAnswer::NotAsked => {
             table.raw_set("not_asked", true)?;
             table.raw_set("out", "")?;
         }
@@ -275,7 +275,7 @@ fn number(
     }
     let value = counter.next(asking)?;
     let text = lua.create_string(&value)?;
-    collected.push(Box::new(number::Given { counter, value }));
+    collected.push(Box::new(number::TakenNumber { counter, value }));
     Ok(LuaValue::String(text))
 }
 

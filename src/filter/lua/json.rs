@@ -111,17 +111,17 @@ impl<'de> Visitor<'de> for Seed<'_> {
 /// A value as a text. A table with a first item is a list, any other an object, its keys in order.
 pub(super) fn encode(lua: &Lua, value: LuaValue) -> mlua::Result<mlua::LuaString> {
     let null = lua.named_registry_value::<LuaValue>("json.null")?;
-    let mut left = Left { values: MOST, bytes: LONGEST };
+    let mut left = JsonBudget { values: MOST, bytes: LONGEST };
     let value = encoded(&value, &null, DEEPEST, &mut left)?;
     lua.create_string(value.to_string())
 }
 
-struct Left {
+struct JsonBudget {
     values: usize,
     bytes: usize,
 }
 
-impl Left {
+impl JsonBudget {
     fn take(&mut self, bytes: usize) -> mlua::Result<()> {
         let too_much = || mlua::Error::runtime("json.encode writes at most 1 MB and 100,000 values");
         self.values = self.values.checked_sub(1).ok_or_else(too_much)?;
@@ -130,7 +130,7 @@ impl Left {
     }
 }
 
-fn encoded(value: &LuaValue, null: &LuaValue, depth: usize, left: &mut Left) -> mlua::Result<Value> {
+fn encoded(value: &LuaValue, null: &LuaValue, depth: usize, left: &mut JsonBudget) -> mlua::Result<Value> {
     left.take(value.as_string().map_or(8, |text| written(&text.as_bytes())))?;
     Ok(match value {
         LuaValue::Nil => Value::Null,
@@ -161,7 +161,7 @@ fn number_of(number: f64) -> mlua::Result<Number> {
     Number::from_f64(number).ok_or_else(|| mlua::Error::runtime(format!("JSON has no number {number}")))
 }
 
-fn of_table(table: &Table, null: &LuaValue, depth: usize, left: &mut Left) -> mlua::Result<Value> {
+fn of_table(table: &Table, null: &LuaValue, depth: usize, left: &mut JsonBudget) -> mlua::Result<Value> {
     let length = table.raw_len();
     if length > 0 {
         let items = (1..=length).map(|i| encoded(&table.raw_get::<LuaValue>(i)?, null, depth, left));

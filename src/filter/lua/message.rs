@@ -7,7 +7,7 @@ use mlua::{Lua, MultiValue, Table, Value as LuaValue};
 
 use super::super::asking::Asking;
 use super::super::conditions;
-use super::super::rule::List;
+use super::super::rule::RuleList;
 use super::node;
 use super::script::{Failed, Script};
 use super::{sandbox, unknown};
@@ -300,7 +300,7 @@ fn header_names(message: &Message) -> Vec<String> {
 const MOST_EXPRESSIONS: usize = 50;
 
 fn expressions_in(condition: &Node) -> usize {
-    let of = |(key, node): &(crate::config::yaml::Key, Node)| match (key.text.as_str(), &node.value) {
+    let of = |(key, node): &(crate::config::yaml::YamlKey, Node)| match (key.text.as_str(), &node.value) {
         ("regex" | "matches" | "each", Value::Seq(items)) => items.len(),
         ("regex" | "matches" | "each", _) => 1,
         _ => expressions_in(node),
@@ -341,7 +341,7 @@ fn in_list(script: &Script, asking: &mut Asking<'_>, arguments: &MultiValue) -> 
 }
 
 /// The list of the name that is the first argument.
-fn list_of(script: &Script, asking: &Asking<'_>, arguments: &MultiValue) -> Result<List, Failed> {
+fn list_of(script: &Script, asking: &Asking<'_>, arguments: &MultiValue) -> Result<RuleList, Failed> {
     let name = node::of_lua(arguments.front().unwrap_or(&LuaValue::Nil))?;
     Ok(script.with_compiler(asking.settings, |compiler| compiler.list(&name))?)
 }

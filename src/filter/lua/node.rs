@@ -2,7 +2,7 @@
 
 use mlua::{Lua, Table, Value as LuaValue};
 
-use crate::config::yaml::{Key, Node, Span, Value};
+use crate::config::yaml::{Node, Span, Value, YamlKey};
 
 /// How deep tables may be nested.
 const DEEPEST: usize = 16;
@@ -12,12 +12,12 @@ const MOST: usize = 10_000;
 const MOST_TEXT: usize = 256 * 1024;
 
 /// What a call may still carry.
-struct Left {
+struct CallBudget {
     values: usize,
     bytes: usize,
 }
 
-impl Left {
+impl CallBudget {
     fn take(&mut self, bytes: usize) -> mlua::Result<()> {
         let too_much = || mlua::Error::runtime("this is too much for one call");
         self.values = self.values.checked_sub(1).ok_or_else(too_much)?;
@@ -28,7 +28,7 @@ impl Left {
 
 /// A value as it would stand in a rule file.
 pub(super) fn of_lua(value: &LuaValue) -> mlua::Result<Node> {
-    convert(value, DEEPEST, &mut Left { values: MOST, bytes: MOST_TEXT })
+    convert(value, DEEPEST, &mut CallBudget { values: MOST, bytes: MOST_TEXT })
 }
 
 /// A text.
@@ -42,11 +42,11 @@ pub(super) fn map(entries: Vec<(&str, Node)>) -> Node {
     Node { value: Value::Map(entries), span: Span::START }
 }
 
-fn key_of(text: &str) -> Key {
-    Key { text: text.to_owned(), span: Span::START }
+fn key_of(text: &str) -> YamlKey {
+    YamlKey { text: text.to_owned(), span: Span::START }
 }
 
-fn convert(value: &LuaValue, depth: usize, left: &mut Left) -> mlua::Result<Node> {
+fn convert(value: &LuaValue, depth: usize, left: &mut CallBudget) -> mlua::Result<Node> {
     left.take(if let LuaValue::String(string) = value { string.as_bytes().len() } else { 0 })?;
     Ok(match value {
         LuaValue::Nil => Node { value: Value::Null, span: Span::START },
@@ -61,7 +61,7 @@ fn convert(value: &LuaValue, depth: usize, left: &mut Left) -> mlua::Result<Node
 }
 
 /// A table with a first item is a list, any other a mapping, its keys in order.
-fn of_table(table: &Table, depth: usize, left: &mut Left) -> mlua::Result<Node> {
+fn of_table(table: &Table, depth: usize, left: &mut CallBudget) -> mlua::Result<Node> {
     let length = table.raw_len();
     let value = if length > 0 {
         let items: mlua::Result<Vec<Node>> =

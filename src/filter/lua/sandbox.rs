@@ -101,12 +101,12 @@ pub(super) fn with<T>(work: impl FnOnce(&Sandbox) -> Result<T, Break>) -> Result
 pub(super) struct Sandbox {
     lua: Lua,
     prelude: Function,
-    clock: Arc<Clock>,
+    clock: Arc<ScriptDeadline>,
     calls: u32,
 }
 
 /// The deadline of the script that runs, and whether it passed.
-struct Clock {
+struct ScriptDeadline {
     start: Instant,
     /// Nanoseconds after `start`.
     end: AtomicU64,
@@ -116,7 +116,7 @@ struct Clock {
     interrupts: AtomicU64,
 }
 
-impl Clock {
+impl ScriptDeadline {
     fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -156,7 +156,7 @@ impl Sandbox {
         replace_what_never_ends(&lua)?;
         know_the_names(&lua)?;
         let prelude = lua.load(include_str!("prelude.lua")).set_name("=prelude").into_function()?;
-        let clock = Arc::new(Clock {
+        let clock = Arc::new(ScriptDeadline {
             start: Instant::now(),
             end: AtomicU64::new(u64::MAX),
             given: AtomicU64::new(0),
@@ -289,7 +289,7 @@ pub(super) fn of_kind(lua: &Lua, kind: &str, table: Table) -> mlua::Result<Table
 
 /// For a function of ours that could go on for long: an error when the time of the script is over.
 pub(super) fn look_at_the_clock(lua: &Lua) -> mlua::Result<()> {
-    let clock = lua.app_data_ref::<Arc<Clock>>().map(|clock| Arc::clone(&clock));
+    let clock = lua.app_data_ref::<Arc<ScriptDeadline>>().map(|clock| Arc::clone(&clock));
     clock.map_or(Ok(()), |clock| clock.check(lua))
 }
 

@@ -12,14 +12,14 @@ use mlua::{MultiValue, Table, Value as LuaValue};
 use super::super::actions;
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
-use super::super::rule::List;
+use super::super::rule::RuleList;
 use super::super::run::Run;
 use super::sandbox::{self, Sandbox};
 use crate::config::Settings;
-use crate::config::problem::{Problems, Source};
+use crate::config::problem::{Problems, SourceFile};
 use crate::config::reader::{self, Base};
 use crate::config::yaml::{Document, Node, Span, Value};
-use crate::config::{FilterSource, RuleFile, Script as Written};
+use crate::config::{FilterSource, LuaFilter as Written, RuleFile};
 
 /// A compiled script.
 pub(in crate::filter) struct Script {
@@ -31,7 +31,7 @@ pub(in crate::filter) struct Script {
     /// What the user wrote: the script alone, not the rule file around it.
     text: String,
     param: Vec<(String, Node)>,
-    lists: BTreeMap<String, List>,
+    lists: BTreeMap<String, RuleList>,
     file: RuleFile,
     /// How often it ran out of time.
     late: AtomicU32,
@@ -51,7 +51,7 @@ impl Script {
     /// Compiles a file.
     pub(in crate::filter) fn compile(
         script: &Written,
-        lists: &BTreeMap<String, List>,
+        lists: &BTreeMap<String, RuleList>,
         settings: &Settings,
         problems: &mut Problems,
     ) -> Option<Self> {
@@ -117,8 +117,8 @@ impl Script {
         text: String,
         is_inline: bool,
         param: Vec<(String, Node)>,
-        lists: &BTreeMap<String, List>,
-        source: &Arc<Source>,
+        lists: &BTreeMap<String, RuleList>,
+        source: &Arc<SourceFile>,
     ) -> Self {
         let root = Node { value: Value::Null, span: Span::START };
         let document = Document { source: Arc::clone(source), root };
@@ -252,7 +252,7 @@ impl Script {
         settings: &Settings,
         read: impl FnOnce(&mut Compiler<'_, '_>) -> Option<T>,
     ) -> mlua::Result<T> {
-        let mut shared = super::super::shared::Shared::of_script(Cow::Borrowed(&self.lists), settings);
+        let mut shared = super::super::shared::SharedByFiles::of_script(Cow::Borrowed(&self.lists), settings);
         let mut compiler = Compiler::literal(&self.file, &mut shared);
         let value = read(&mut compiler);
         let problems = compiler.problems.into_vec();
@@ -345,7 +345,7 @@ fn bytecode(text: &str) -> Result<Vec<u8>, mlua::Error> {
     mlua::chunk::Compiler::new().compile(text)
 }
 
-fn short_name(source: &Source) -> String {
+fn short_name(source: &SourceFile) -> String {
     let name = source.name.file_name().unwrap_or(source.name.as_os_str());
     crate::clean::line(name.as_encoded_bytes())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::asking::{Asking, Break};
-use super::super::trial::Told;
+use super::super::trial::ToldFacts;
 use super::script::Script;
 use crate::config::Settings;
 use crate::config::problem::Problems;
@@ -24,7 +24,7 @@ impl Script {
             return;
         }
         let origin = Arc::new(Origin { account: "test".into(), folder: "INBOX".into(), generation: 0 });
-        let facts = Told::default();
+        let facts = ToldFacts::default();
         let arrived = Timestamp::now();
         let envelope = Envelope { key: Key::new(&origin, "1"), arrived, flags: Flags::default(), announced: 0 };
         let message = Arc::new(Message::new(Bytes::Memory(LETTER.to_vec())));

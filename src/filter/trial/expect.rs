@@ -81,7 +81,7 @@ impl Expected {
         expected.failure = map.read("failure", |n, p| reader::text(n, "a text", p).map(str::to_owned));
         if let Some(node) = map.take("header") {
             let fields = named(node, "header fields with values (a mapping)", map.problems());
-            let pair = |(key, node): &(crate::config::yaml::Key, Node)| {
+            let pair = |(key, node): &(crate::config::yaml::YamlKey, Node)| {
                 let values = match &node.value {
                     Value::Seq(items) => items.iter().map(|item| item.as_text().unwrap_or_default()).collect(),
                     _ => vec![node.as_text().unwrap_or_default()],

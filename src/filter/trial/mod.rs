@@ -7,7 +7,7 @@ mod message;
 mod one;
 mod told;
 
-pub use told::Told;
+pub use told::ToldFacts;
 
 use std::io;
 use std::path::Path;
@@ -20,7 +20,7 @@ use super::trace::Trace;
 use crate::config::FilterSource;
 use crate::config::Settings;
 use crate::config::filters;
-use crate::config::problem::{Problem, Problems, Severity, Source};
+use crate::config::problem::{Problem, Problems, Severity, SourceFile};
 use crate::config::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Span, Value};
 
@@ -80,15 +80,15 @@ pub(super) static TEST: Shape = Shape {
 pub(super) static SECTIONS: [&Shape; 3] = [&told::ANSWER, &told::HELD, &expect::EXPECT];
 
 /// How a file that a test names is read.
-pub type Open<'o> = &'o dyn Fn(&Path) -> io::Result<Vec<u8>>;
+pub type TestFileReader<'o> = &'o dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
 /// What came of one test.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct TestVerdict {
     /// Its name.
     pub name: String,
     /// Its file.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// Its line in it.
     pub line: usize,
     /// What was expected and did not come, or came unexpectedly: lines with `-` and `+`. Empty when it passed.
@@ -97,7 +97,7 @@ pub struct Verdict {
     pub trace: Trace,
 }
 
-impl Verdict {
+impl TestVerdict {
     /// Whether all was as expected.
     pub fn passed(&self) -> bool {
         self.difference.is_empty()
@@ -116,7 +116,11 @@ pub(super) fn check(tests: &Node, problems: &mut Problems) {
 }
 
 /// Runs the tests of one filter. `Err`: the filter or a test cannot be read.
-pub fn run(filter: &FilterSource, settings: &Settings, open: Open<'_>) -> Result<Vec<Verdict>, Vec<Problem>> {
+pub fn run(
+    filter: &FilterSource,
+    settings: &Settings,
+    open: TestFileReader<'_>,
+) -> Result<Vec<TestVerdict>, Vec<Problem>> {
     let FilterSource::Yaml(file) = filter else { return Ok(Vec::new()) };
     let tests = file.document.root.get("tests");
     run_with(&file.document.source, tests, &file.base, open, &|test, problems| {
@@ -130,8 +134,8 @@ pub fn run_script(
     script: &FilterSource,
     beside: &FilterSource,
     settings: &Settings,
-    open: Open<'_>,
-) -> Result<Vec<Verdict>, Vec<Problem>> {
+    open: TestFileReader<'_>,
+) -> Result<Vec<TestVerdict>, Vec<Problem>> {
     let (FilterSource::Lua(script), FilterSource::Yaml(file)) = (script, beside) else { return Ok(Vec::new()) };
     let mut settings = settings.clone();
     settings.lists.extend(file.lists.clone());
@@ -165,12 +169,12 @@ fn told_to(settings: &Settings, test: &Node, problems: &mut Problems) -> Setting
 
 /// Runs tests against the rules that `engine` makes for each.
 fn run_with(
-    source: &Arc<Source>,
+    source: &Arc<SourceFile>,
     tests: Option<&Node>,
     base: &Base,
-    open: Open<'_>,
+    open: TestFileReader<'_>,
     engine: &dyn Fn(&Node, &mut Problems) -> Option<Engine>,
-) -> Result<Vec<Verdict>, Vec<Problem>> {
+) -> Result<Vec<TestVerdict>, Vec<Problem>> {
     let mut problems = Problems::new(source);
     let items = tests.and_then(|node| reader::list(node, "a list of tests", &mut problems)).unwrap_or_default();
     let mut verdicts = Vec::new();
@@ -192,9 +196,9 @@ fn run_with(
 /// Runs the tests of a config: `engine` finds the rules of an account, `None` those for accounts without their own.
 pub fn run_config<'e>(
     config: &crate::config::Config,
-    open: Open<'_>,
+    open: TestFileReader<'_>,
     engine: &dyn Fn(&str) -> Option<&'e Engine>,
-) -> Result<Vec<Verdict>, Vec<Problem>> {
+) -> Result<Vec<TestVerdict>, Vec<Problem>> {
     let source = &config.tests.source;
     let mut problems = Problems::new(source);
     let tests = config.tests.root.get("tests");
@@ -226,7 +230,7 @@ fn compile(source: FilterSource, settings: &Settings, problems: &mut Problems) -
 }
 
 /// Names of one's own with values of one kind.
-fn named<'n>(node: &'n Node, expected: &str, problems: &mut Problems) -> &'n [(crate::config::yaml::Key, Node)] {
+fn named<'n>(node: &'n Node, expected: &str, problems: &mut Problems) -> &'n [(crate::config::yaml::YamlKey, Node)] {
     match &node.value {
         Value::Map(entries) => entries,
         _ => {

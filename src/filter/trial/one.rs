@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::expect::Expected;
-use super::told::{self, Told};
-use super::{Open, TEST, Verdict, message};
-use crate::config::problem::{Problems, Source};
+use super::told::{self, ToldFacts};
+use super::{TEST, TestFileReader, TestVerdict, message};
+use crate::config::problem::{Problems, SourceFile};
 use crate::config::reader::{self, Base, MapReader};
 use crate::config::yaml::Node;
 use crate::filter::Engine;
@@ -20,16 +20,16 @@ pub(super) struct Trial {
     line: usize,
     bytes: Vec<u8>,
     pub(super) envelope: Envelope,
-    told: Told,
+    told: ToldFacts,
     expected: Expected,
 }
 
 impl Trial {
-    pub(super) fn read(node: &Node, base: &Base, open: Open<'_>, problems: &mut Problems) -> Option<Self> {
+    pub(super) fn read(node: &Node, base: &Base, open: TestFileReader<'_>, problems: &mut Problems) -> Option<Self> {
         let mut map = MapReader::new(node, &TEST, problems);
         let name = map.need("name", |n, p| reader::text(n, "a name", p).map(str::to_owned));
         let (message, raw, file) = (map.take("message"), map.take("raw"), map.take("file"));
-        let told = Told::read(&mut map);
+        let told = ToldFacts::read(&mut map);
         let arrived = map.read("arrived", told::moment);
         let account = map.read("account", |n, p| reader::text(n, "an account", p)).unwrap_or("test");
         let folder = map.read("folder", |n, p| reader::text(n, "a folder", p)).unwrap_or("INBOX");
@@ -53,7 +53,7 @@ impl Trial {
         Some(Self { name: name?, line: node.span.line, bytes, envelope, told, expected: expected? })
     }
 
-    pub(super) fn run(&self, engine: &Engine, source: &Arc<Source>) -> Verdict {
+    pub(super) fn run(&self, engine: &Engine, source: &Arc<SourceFile>) -> TestVerdict {
         let message = Message::new(Bytes::Memory(self.bytes.clone())).assuming(engine.assumed());
         let message = Arc::new(message);
         let (decision, trace) = engine.explain(&message, &self.envelope, &self.told);
@@ -61,7 +61,7 @@ impl Trial {
         let missing = self.told.unanswered();
         difference
             .extend(missing.iter().map(|name| format!("- what `{name}` answers: `programs: {{{name}: {{code: 0}}}}`")));
-        Verdict { name: self.name.clone(), source: Arc::clone(source), line: self.line, difference, trace }
+        TestVerdict { name: self.name.clone(), source: Arc::clone(source), line: self.line, difference, trace }
     }
 }
 
@@ -87,7 +87,7 @@ pub(super) fn flags(node: &Node, problems: &mut Problems) -> Option<Flags> {
     Some(flags)
 }
 
-fn read_file(node: &Node, base: &Base, open: Open<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
+fn read_file(node: &Node, base: &Base, open: TestFileReader<'_>, problems: &mut Problems) -> Option<Vec<u8>> {
     let path = reader::path(node, base, problems)?;
     match open(&path) {
         Ok(bytes) => Some(bytes),

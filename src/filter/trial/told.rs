@@ -10,15 +10,15 @@ use jiff::tz::TimeZone;
 
 use super::named;
 use crate::config::address_books;
-use crate::config::entries::Entry;
-use crate::config::lists::{From, Origin};
+use crate::config::entries::ListedEntry;
+use crate::config::lists::{EntriesOrigin, ListSource};
 use crate::config::problem::Problems;
 use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::template::FolderName;
 use crate::config::yaml::{Node, Value};
 use crate::decision::{Contents, Counted, Fact};
 use crate::filter::actions::MOST_NUMBER;
-use crate::filter::facts::{Answer, Ask, Facts, Known, Unanswered};
+use crate::filter::facts::{Ask, FactAnswer, Facts, KnownList, Unanswered};
 
 /// What a program answers in a test.
 pub(super) static ANSWER: Shape = Shape {
@@ -41,11 +41,11 @@ pub(super) static HELD: Shape = Shape {
 
 /// Answers from what a test, or whoever explains a message, was told.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct ToldFacts {
     /// The time.
     pub now: Zoned,
     /// What programs answer, by their name without folders.
-    pub programs: BTreeMap<String, Answer>,
+    pub programs: BTreeMap<String, FactAnswer>,
     /// What is in database lists, lower-case, each with its value.
     pub lists: HashMap<String, BTreeMap<String, Option<String>>>,
     /// Keys that were seen before, under any handle.
@@ -62,7 +62,7 @@ pub struct Told {
     pub unanswered: Arc<Mutex<BTreeSet<String>>>,
 }
 
-impl Default for Told {
+impl Default for ToldFacts {
     /// Noon of an ordinary Monday, and nothing known.
     fn default() -> Self {
         let now = civil::datetime(2026, 11, 23, 12, 0, 0, 0).to_zoned(TimeZone::system()).unwrap_or_default();
@@ -80,7 +80,7 @@ impl Default for Told {
     }
 }
 
-impl Told {
+impl ToldFacts {
     /// The programs that were asked and have no answer, by their name without folders.
     pub(super) fn unanswered(&self) -> Vec<String> {
         self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
@@ -147,14 +147,14 @@ fn folders(node: &Node, problems: &mut Problems) -> BTreeMap<String, Contents> {
     held.collect()
 }
 
-fn answer(node: &Node, problems: &mut Problems) -> Option<Answer> {
+fn answer(node: &Node, problems: &mut Problems) -> Option<FactAnswer> {
     let mut map = MapReader::new(node, &ANSWER, problems);
     if let Some(cause) = map.read("fails", |n, p| reader::text(n, "a cause", p)) {
-        return Some(Answer::Failed(cause.to_owned()));
+        return Some(FactAnswer::Failed(cause.to_owned()));
     }
     let code = map.read("code", |n, p| reader::number(n, 0..=255, p)).unwrap_or(0);
     let out = map.take("out").and_then(Node::as_text).unwrap_or_default().as_bytes().to_vec();
-    map.is_map().then(|| Answer::Ended { code: i32::try_from(code).unwrap_or(0), out })
+    map.is_map().then(|| FactAnswer::Ended { code: i32::try_from(code).unwrap_or(0), out })
 }
 
 /// `2026-12-24 18:00`, local time; a day alone is its noon.
@@ -170,7 +170,7 @@ pub(super) fn moment(node: &Node, problems: &mut Problems) -> Option<Zoned> {
     read
 }
 
-impl Facts for Told {
+impl Facts for ToldFacts {
     fn now(&self) -> Zoned {
         self.now.clone()
     }
@@ -198,17 +198,20 @@ impl Facts for Told {
         Ok(self.folders.get(&folder.to_string()).copied())
     }
 
-    fn list(&self, origin: &Origin) -> Known {
-        let From::Command(run, _) = &origin.from else { return Known::NotAsked };
+    fn list(&self, origin: &EntriesOrigin) -> KnownList {
+        let ListSource::Command(run, _) = &origin.from else { return KnownList::NotAsked };
         let ask = Ask { run, input: None, timeout: Duration::ZERO, most: 0, lock: None, environment: &[] };
         match self.ask(&ask) {
-            Answer::Ended { code: 0, out } => {
+            FactAnswer::Ended { code: 0, out } => {
                 let read = address_books::read(&String::from_utf8_lossy(&out), &origin.format);
-                read.map_or_else(|cause| Known::Failed(cause.to_string()), |entries| Known::Entries(Arc::new(entries)))
+                read.map_or_else(
+                    |cause| KnownList::Failed(cause.to_string()),
+                    |entries| KnownList::Entries(Arc::new(entries)),
+                )
             }
-            Answer::Ended { code, .. } => Known::Failed(format!("{} ended with {code}", run.join(" "))),
-            Answer::Failed(cause) => Known::Failed(cause),
-            Answer::NotAsked => Known::NotAsked,
+            FactAnswer::Ended { code, .. } => KnownList::Failed(format!("{} ended with {code}", run.join(" "))),
+            FactAnswer::Failed(cause) => KnownList::Failed(cause),
+            FactAnswer::NotAsked => KnownList::NotAsked,
         }
     }
 
@@ -216,17 +219,17 @@ impl Facts for Told {
         Ok(self.lists.get(list).and_then(|entries| entries.get(entry)?.clone()))
     }
 
-    fn list_entries(&self, list: &str) -> Result<Vec<Entry>, Unanswered> {
+    fn list_entries(&self, list: &str) -> Result<Vec<ListedEntry>, Unanswered> {
         let entries = self.lists.get(list).into_iter().flatten();
-        Ok(entries.map(|(text, value)| Entry { text: text.clone(), value: value.clone() }).collect())
+        Ok(entries.map(|(text, value)| ListedEntry { text: text.clone(), value: value.clone() }).collect())
     }
 
-    fn ask(&self, question: &Ask<'_>) -> Answer {
+    fn ask(&self, question: &Ask<'_>) -> FactAnswer {
         let program = question.run.first().map(String::as_str).unwrap_or_default();
         let name = program.rsplit('/').next().unwrap_or(program);
         self.programs.get(name).cloned().unwrap_or_else(|| {
             self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
-            Answer::NotAsked
+            FactAnswer::NotAsked
         })
     }
 }

@@ -2,7 +2,7 @@
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// A run of atext.
     Atom,
     /// An encoded word (RFC 2047) with characters in it that no atom has: senders that do not encode a comma.
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 /// A piece of the text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'t> {
-    pub(super) kind: Kind,
+    pub(super) kind: TokenKind,
     /// As it stands there.
     pub(super) text: &'t str,
     /// Where it begins.
@@ -35,7 +35,7 @@ pub(super) struct Token<'t> {
 
 impl Token<'_> {
     pub(super) fn is(&self, special: u8) -> bool {
-        self.kind == Kind::Special(special)
+        self.kind == TokenKind::Special(special)
     }
 
     /// Where it ends.
@@ -76,32 +76,32 @@ impl<'t> Lexer<'t> {
     }
 
     /// The kind and the length of what begins here.
-    fn piece(&mut self, first: char) -> (Kind, usize) {
+    fn piece(&mut self, first: char) -> (TokenKind, usize) {
         let rest = self.rest();
         let ended = match first {
             '"' if !self.no_quote_ends => {
                 let end = quoted(rest);
                 self.no_quote_ends = end.is_none();
-                end.map(|end| (Kind::Quoted, end))
+                end.map(|end| (TokenKind::Quoted, end))
             }
             '(' if !self.no_comment_ends => {
                 let end = comment(rest);
                 self.no_comment_ends = end.is_none();
-                end.map(|end| (Kind::Comment, end))
+                end.map(|end| (TokenKind::Comment, end))
             }
             '[' if self.is_behind_at && !self.no_literal_ends => {
                 let end = literal(rest);
                 self.no_literal_ends = end.is_none();
-                end.map(|end| (Kind::Literal, end))
+                end.map(|end| (TokenKind::Literal, end))
             }
-            '=' => encoded(rest).map(|end| (Kind::Encoded, end)),
+            '=' => encoded(rest).map(|end| (TokenKind::Encoded, end)),
             _ => None,
         };
         ended.unwrap_or_else(|| match first {
-            '"' | '(' => (Kind::Open, 1),
-            '<' | '>' | ',' | ';' | ':' | '@' | '.' => (Kind::Special(first as u8), 1),
-            c if is_atext(c) => (Kind::Atom, rest.find(|c| !is_atext(c)).unwrap_or(rest.len())),
-            other => (Kind::Stray, other.len_utf8()),
+            '"' | '(' => (TokenKind::Open, 1),
+            '<' | '>' | ',' | ';' | ':' | '@' | '.' => (TokenKind::Special(first as u8), 1),
+            c if is_atext(c) => (TokenKind::Atom, rest.find(|c| !is_atext(c)).unwrap_or(rest.len())),
+            other => (TokenKind::Stray, other.len_utf8()),
         })
     }
 }
@@ -118,7 +118,7 @@ impl<'t> Iterator for Lexer<'t> {
         let (kind, length) = self.piece(first);
         let token = Token { kind, text: &self.rest()[..length], at: self.at, is_apart };
         self.at += length;
-        if kind != Kind::Comment {
+        if kind != TokenKind::Comment {
             self.is_behind_at = token.is(b'@');
         }
         Some(token)

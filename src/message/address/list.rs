@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::Address;
-use super::reader::{Member, What, members};
+use super::reader::{Member, MemberKind, members};
 
 /// A list of addresses, with what of it could not be read.
 #[derive(Clone, Debug, Default)]
-pub struct List(Vec<Member>);
+pub struct ParsedAddresses(Vec<Member>);
 
 /// To whom something is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl fmt::Display for Unreadable {
     }
 }
 
-impl List {
+impl ParsedAddresses {
     /// Reads a decoded text.
     pub fn read(value: &str) -> Self {
         Self(members(value, usize::MAX))
@@ -57,22 +57,22 @@ impl List {
         let mut loose = Vec::new();
         for member in self.0 {
             match member.what {
-                What::Bare(_) | What::Words(_) => {
+                MemberKind::Bare(_) | MemberKind::Words(_) => {
                     loose.push(member.what);
                     if !member.ends_at_comma {
                         found.extend(loose.drain(..).filter_map(alone));
                     }
                     continue;
                 }
-                What::Mailbox(address, true) => {
+                MemberKind::Mailbox(address, true) => {
                     let name = loose.drain(..).map(part).chain(address.name).collect::<Vec<_>>().join(", ");
                     found.push(Address { name: Some(name), address: address.address }.plain());
                 }
-                What::Mailbox(address, false) | What::Torn(Some(address)) => {
+                MemberKind::Mailbox(address, false) | MemberKind::Torn(Some(address)) => {
                     found.extend(loose.drain(..).filter_map(alone));
                     found.push(address.plain());
                 }
-                What::Torn(None) => found.extend(loose.drain(..).filter_map(alone)),
+                MemberKind::Torn(None) => found.extend(loose.drain(..).filter_map(alone)),
             }
         }
         found.extend(loose.into_iter().filter_map(alone));
@@ -87,13 +87,13 @@ impl List {
         let mut loose: Vec<Member> = Vec::new();
         for member in self.0 {
             match member.what {
-                What::Bare(word) if is_user(&word) => {
+                MemberKind::Bare(word) if is_user(&word) => {
                     loose.drain(..).for_each(|piece| settle(piece, &mut found, &mut bad));
                     found.push(Recipient::Bare(word));
                 }
-                What::Bare(_) | What::Words(_) if member.ends_at_comma => loose.push(member),
-                What::Mailbox(address, true) => {
-                    let doubtful = loose.drain(..).filter(|piece| matches!(piece.what, What::Bare(_)));
+                MemberKind::Bare(_) | MemberKind::Words(_) if member.ends_at_comma => loose.push(member),
+                MemberKind::Mailbox(address, true) => {
+                    let doubtful = loose.drain(..).filter(|piece| matches!(piece.what, MemberKind::Bare(_)));
                     bad.extend(doubtful.map(|piece| Unreadable::Doubtful(piece.text)));
                     found.push(recipient(address));
                 }
@@ -113,7 +113,7 @@ impl List {
 /// `root <me@example.org>`.
 pub fn complete_addresses(raw: &[u8], complete: &dyn Fn(&str) -> Option<String>) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(raw).ok()?;
-    let list = List::read(text);
+    let list = ParsedAddresses::read(text);
     list.clone().recipients(&|name| complete(name).is_some_and(|address| !is_name_of(name, &address))).ok()?;
     let mut completed = String::with_capacity(text.len());
     let mut done = 0;
@@ -123,7 +123,7 @@ pub fn complete_addresses(raw: &[u8], complete: &dyn Fn(&str) -> Option<String>)
         let Some(address) = complete(name) else { continue };
         completed.push_str(&text[done..place.start]);
         match &member.what {
-            What::Bare(_) if !is_name_of(name, &address) => completed.extend([name, " <", &address, ">"]),
+            MemberKind::Bare(_) if !is_name_of(name, &address) => completed.extend([name, " <", &address, ">"]),
             _ => completed.push_str(&address),
         }
         done = place.end;
@@ -139,9 +139,9 @@ fn is_name_of(name: &str, address: &str) -> bool {
 /// A member that no name goes on with.
 fn settle(member: Member, found: &mut Vec<Recipient>, bad: &mut Vec<Unreadable>) {
     match member.what {
-        What::Mailbox(address, _) => found.push(recipient(address)),
-        What::Bare(word) => found.push(Recipient::Bare(word)),
-        What::Words(_) | What::Torn(_) => bad.push(Unreadable::NoAddress(member.text)),
+        MemberKind::Mailbox(address, _) => found.push(recipient(address)),
+        MemberKind::Bare(word) => found.push(Recipient::Bare(word)),
+        MemberKind::Words(_) | MemberKind::Torn(_) => bad.push(Unreadable::NoAddress(member.text)),
     }
 }
 
@@ -150,17 +150,17 @@ fn recipient(address: Address) -> Recipient {
 }
 
 /// What a part without an address is by itself.
-fn alone(what: What) -> Option<Address> {
+fn alone(what: MemberKind) -> Option<Address> {
     match what {
-        What::Bare(address) => Some(Address { name: None, address }),
+        MemberKind::Bare(address) => Some(Address { name: None, address }),
         _ => None,
     }
 }
 
 /// What it is as a part of a name.
-fn part(what: What) -> String {
+fn part(what: MemberKind) -> String {
     match what {
-        What::Bare(words) | What::Words(words) => words,
-        What::Mailbox(..) | What::Torn(_) => String::new(),
+        MemberKind::Bare(words) | MemberKind::Words(words) => words,
+        MemberKind::Mailbox(..) | MemberKind::Torn(_) => String::new(),
     }
 }

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use super::words;
 use crate::charsets::Unlabelled;
 
-pub use list::{List, Recipient, Unreadable, complete_addresses};
+pub use list::{ParsedAddresses, Recipient, Unreadable, complete_addresses};
 
 /// The most addresses taken from one field.
 const MAX_ADDRESSES: usize = 1_000;
@@ -99,7 +99,7 @@ pub fn is_user_name(text: &str) -> bool {
 /// The addresses in a decoded text, groups opened, at most a thousand; what cannot be read is passed over. Those of a header
 /// field are better asked of the field ([`super::Field::addresses`]).
 pub fn parse(value: &str) -> Vec<Address> {
-    List::at_most(value, MAX_ADDRESSES).addresses()
+    ParsedAddresses::at_most(value, MAX_ADDRESSES).addresses()
 }
 
 /// The addresses in a raw field value.
@@ -115,8 +115,8 @@ pub(super) fn of_field(raw: &[u8], unlabelled: &Unlabelled) -> Vec<Address> {
 }
 
 /// A raw field value as a list, with all of its members.
-pub(super) fn list_of_field(raw: &[u8], unlabelled: &Unlabelled) -> List {
-    List::read(&words::legible(&words::unfold(raw), unlabelled))
+pub(super) fn list_of_field(raw: &[u8], unlabelled: &Unlabelled) -> ParsedAddresses {
+    ParsedAddresses::read(&words::legible(&words::unfold(raw), unlabelled))
 }
 
 #[cfg(test)]
@@ -210,7 +210,7 @@ mod tests {
             "\"a b\"@=?utf-8?Q?c .d?=",
         ] {
             assert!(addresses(text).is_empty(), "{text}: {:?}", addresses(text));
-            assert!(List::read(text).recipients(&|_| false).is_err(), "{text}");
+            assert!(ParsedAddresses::read(text).recipients(&|_| false).is_err(), "{text}");
         }
         for text in [
             "\"=?utf-8?Q?a.b?=\"@x.example",
@@ -219,7 +219,10 @@ mod tests {
             "=?utf-8?Q?ab?=@x.example",
         ] {
             assert_eq!(addresses(text), [text]);
-            assert_eq!(List::read(text).recipients(&|_| false), Ok(vec![Recipient::Address(text.to_owned())]));
+            assert_eq!(
+                ParsedAddresses::read(text).recipients(&|_| false),
+                Ok(vec![Recipient::Address(text.to_owned())])
+            );
         }
     }
 
@@ -245,7 +248,7 @@ mod tests {
             let recipients = list_of_field(raw, &crate::charsets::NOTHING_SAID).recipients(&|name| name == "root");
             for recipient in recipients.iter().flatten() {
                 let (Recipient::Address(address) | Recipient::Bare(address)) = recipient;
-                let again = List::read(&format!("<{address}>")).recipients(&|_| false);
+                let again = ParsedAddresses::read(&format!("<{address}>")).recipients(&|_| false);
                 assert_eq!(again.as_deref(), Ok(std::slice::from_ref(recipient)));
             }
             (found.len().min(9), recipients.map(|all| all.len().min(9)).map_err(|bad| bad.len().min(9)))

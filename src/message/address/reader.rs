@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::lexer::{Kind, Lexer, Token, content};
+use super::lexer::{Lexer, Token, TokenKind, content};
 use super::{Address, spec};
 
 /// The longest text of a member that could not be read, in bytes.
@@ -11,7 +11,7 @@ const LONGEST_TEXT: usize = 200;
 /// One member of a list, in the words of its sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
-    pub(super) what: What,
+    pub(super) what: MemberKind,
     /// Whether a comma ends it, and so the next one may go on with its name.
     pub(super) ends_at_comma: bool,
     /// As it was written, shortened.
@@ -22,7 +22,7 @@ pub(super) struct Member {
 
 /// What a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum MemberKind {
     /// `local@domain`, or a local part within brackets or with a comment; whether its name stands before it, and not in a
     /// comment behind it.
     Mailbox(Address, bool),
@@ -36,7 +36,7 @@ pub(super) enum What {
 
 /// The members of a list, at most `most` of them. Groups are opened, empty members are passed over.
 pub(super) fn members(text: &str, most: usize) -> Vec<Member> {
-    let mut reader = Reader { text, tokens: Vec::new(), angle: Angle::None, is_rest: false, found: Vec::new() };
+    let mut reader = AddressReader { text, tokens: Vec::new(), angle: Angle::None, is_rest: false, found: Vec::new() };
     for token in Lexer::new(text) {
         reader.take(token);
         if reader.found.len() >= most {
@@ -62,7 +62,7 @@ enum Angle {
 }
 
 #[derive(Debug)]
-struct Reader<'t> {
+struct AddressReader<'t> {
     text: &'t str,
     tokens: Vec<Token<'t>>,
     angle: Angle,
@@ -71,18 +71,18 @@ struct Reader<'t> {
     found: Vec<Member>,
 }
 
-impl<'t> Reader<'t> {
+impl<'t> AddressReader<'t> {
     fn take(&mut self, token: Token<'t>) {
         match (self.angle, token.kind) {
-            (Angle::Route, Kind::Special(b',')) => self.tokens.push(token),
-            (_, Kind::Special(b',' | b';')) => self.finish(token.is(b',')),
-            (Angle::None, Kind::Special(b':')) if self.is_phrase() => self.begin_group(),
-            (Angle::Closed, kind) if kind != Kind::Comment => {
+            (Angle::Route, TokenKind::Special(b',')) => self.tokens.push(token),
+            (_, TokenKind::Special(b',' | b';')) => self.finish(token.is(b',')),
+            (Angle::None, TokenKind::Special(b':')) if self.is_phrase() => self.begin_group(),
+            (Angle::Closed, kind) if kind != TokenKind::Comment => {
                 // Something behind `>`: the comma before it is missing.
                 self.tear();
                 self.take(token);
             }
-            (Angle::Open | Angle::Route, Kind::Special(b'<')) => {
+            (Angle::Open | Angle::Route, TokenKind::Special(b'<')) => {
                 self.tear();
                 self.take(token);
             }
@@ -92,10 +92,12 @@ impl<'t> Reader<'t> {
 
     fn push(&mut self, token: Token<'t>) {
         self.angle = match (self.angle, token.kind) {
-            (Angle::None, Kind::Special(b'<')) => Angle::Open,
-            (Angle::Open | Angle::Route, Kind::Special(b'>')) => Angle::Closed,
-            (Angle::Open, Kind::Special(b'@')) if self.tokens.last().is_some_and(|last| last.is(b'<')) => Angle::Route,
-            (Angle::Route, Kind::Special(b':')) => Angle::Open,
+            (Angle::None, TokenKind::Special(b'<')) => Angle::Open,
+            (Angle::Open | Angle::Route, TokenKind::Special(b'>')) => Angle::Closed,
+            (Angle::Open, TokenKind::Special(b'@')) if self.tokens.last().is_some_and(|last| last.is(b'<')) => {
+                Angle::Route
+            }
+            (Angle::Route, TokenKind::Special(b':')) => Angle::Open,
             (angle, _) => angle,
         };
         self.tokens.push(token);
@@ -103,7 +105,7 @@ impl<'t> Reader<'t> {
 
     /// Whether what came so far may be the name of a group.
     fn is_phrase(&self) -> bool {
-        let is_word = |token: &Token<'_>| token.kind != Kind::Comment;
+        let is_word = |token: &Token<'_>| token.kind != TokenKind::Comment;
         self.tokens.iter().any(is_word) && self.tokens.iter().all(is_of_phrase)
     }
 
@@ -117,7 +119,7 @@ impl<'t> Reader<'t> {
     fn finish(&mut self, at_comma: bool) {
         let what = match self.what() {
             // `<ann@example.org> junk` has no second member, and no name begins with its junk.
-            Some(What::Bare(_) | What::Words(_)) if self.is_rest => Some(What::Torn(None)),
+            Some(MemberKind::Bare(_) | MemberKind::Words(_)) if self.is_rest => Some(MemberKind::Torn(None)),
             what => what,
         };
         self.end(what, at_comma);
@@ -131,7 +133,7 @@ impl<'t> Reader<'t> {
         self.is_rest = true;
     }
 
-    fn end(&mut self, what: Option<What>, ends_at_comma: bool) {
+    fn end(&mut self, what: Option<MemberKind>, ends_at_comma: bool) {
         if let (Some(what), Some(first), Some(last)) = (what, self.tokens.first(), self.tokens.last()) {
             let text = &self.text[first.at..last.end()];
             let text = text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned();
@@ -152,9 +154,9 @@ impl<'t> Reader<'t> {
     }
 
     /// What the tokens are; nothing where there are none but comments.
-    fn what(&self) -> Option<What> {
+    fn what(&self) -> Option<MemberKind> {
         let tokens = self.tokens.as_slice();
-        if tokens.iter().all(|token| token.kind == Kind::Comment) {
+        if tokens.iter().all(|token| token.kind == TokenKind::Comment) {
             return None;
         }
         Some(match tokens.iter().position(|token| token.is(b'<')) {
@@ -166,29 +168,31 @@ impl<'t> Reader<'t> {
 }
 
 /// Where the name of a member stands that has no domain.
-fn bare_at(what: &What, tokens: &[Token<'_>]) -> Option<Range<usize>> {
+fn bare_at(what: &MemberKind, tokens: &[Token<'_>]) -> Option<Range<usize>> {
     let has_domain = match what {
-        What::Bare(_) => false,
-        What::Mailbox(address, _) => address.has_domain(),
-        What::Words(_) | What::Torn(_) => true,
+        MemberKind::Bare(_) => false,
+        MemberKind::Mailbox(address, _) => address.has_domain(),
+        MemberKind::Words(_) | MemberKind::Torn(_) => true,
     };
     let begin = tokens.iter().position(|token| token.is(b'<')).map_or(0, |open| open + 1);
     let end = tokens.iter().position(|token| token.is(b'>')).unwrap_or(tokens.len());
-    let mut name = tokens.get(begin..end)?.iter().filter(|token| token.kind != Kind::Comment);
+    let mut name = tokens.get(begin..end)?.iter().filter(|token| token.kind != TokenKind::Comment);
     let first = name.next().filter(|_| !has_domain)?;
     Some(first.at..name.next_back().unwrap_or(first).end())
 }
 
-fn torn(what: What) -> What {
+fn torn(what: MemberKind) -> MemberKind {
     match what {
-        What::Mailbox(address, _) => What::Torn(Some(address).filter(|address| address.address.contains('@'))),
-        What::Bare(_) => What::Torn(None),
+        MemberKind::Mailbox(address, _) => {
+            MemberKind::Torn(Some(address).filter(|address| address.address.contains('@')))
+        }
+        MemberKind::Bare(_) => MemberKind::Torn(None),
         other => other,
     }
 }
 
 /// `name <address> (comment)`.
-fn in_brackets(before: &[Token<'_>], behind: &[Token<'_>]) -> What {
+fn in_brackets(before: &[Token<'_>], behind: &[Token<'_>]) -> MemberKind {
     let close = behind.iter().position(|token| token.is(b'>'));
     let (inside, after) = behind.split_at(close.unwrap_or(behind.len()));
     let name = name(before);
@@ -196,19 +200,19 @@ fn in_brackets(before: &[Token<'_>], behind: &[Token<'_>]) -> What {
     let name = name.or_else(|| last_comment(after));
     let inside = without_scheme(without_route(inside));
     let what = match spec::address(inside).or_else(|| spec::bare(inside)) {
-        Some(address) => What::Mailbox(Address { name, address }, has_name),
-        None => What::Torn(None),
+        Some(address) => MemberKind::Mailbox(Address { name, address }, has_name),
+        None => MemberKind::Torn(None),
     };
-    let is_phrase = |token| is_of_phrase(token) && token.kind != Kind::Encoded;
+    let is_phrase = |token| is_of_phrase(token) && token.kind != TokenKind::Encoded;
     // A comma that should have been encoded makes two addresses for other readers.
     let is_whole = close.is_some() && (before.iter().all(is_phrase) || is_same(before, inside));
     match is_whole {
         true => what,
         // A name with an `@` or an open quote is one for all; behind a stray `>` or `:` each reader goes on as he likes.
-        false if before.iter().all(|token| is_of_phrase(token) || token.is(b'@') || token.kind == Kind::Open) => {
+        false if before.iter().all(|token| is_of_phrase(token) || token.is(b'@') || token.kind == TokenKind::Open) => {
             torn(what)
         }
-        false => What::Torn(None),
+        false => MemberKind::Torn(None),
     }
 }
 
@@ -241,11 +245,11 @@ fn without_scheme<'a, 't>(inside: &'a [Token<'t>]) -> &'a [Token<'t>] {
 }
 
 /// `address (name)`, or an address among words.
-fn without_brackets(tokens: &[Token<'_>]) -> What {
+fn without_brackets(tokens: &[Token<'_>]) -> MemberKind {
     if let Some(address) = spec::address(tokens) {
-        return What::Mailbox(Address { name: last_comment(tokens), address }, false);
+        return MemberKind::Mailbox(Address { name: last_comment(tokens), address }, false);
     }
-    What::Torn(address_among_words(tokens))
+    MemberKind::Torn(address_among_words(tokens))
 }
 
 /// `Ann Example ann@example.org`: what hangs together at the only `@`.
@@ -256,7 +260,7 @@ fn address_among_words(tokens: &[Token<'_>]) -> Option<Address> {
     let (before, behind) = (&tokens[..starts], &tokens[ends..]);
     let are_words = before.iter().chain(behind).all(is_of_phrase);
     // `"a" "b"@example.org`: nobody knows where the local part begins.
-    let is_plain = tokens[starts..ends].iter().all(|token| token.kind != Kind::Quoted);
+    let is_plain = tokens[starts..ends].iter().all(|token| token.kind != TokenKind::Quoted);
     let address = spec::address(&tokens[starts..ends]).filter(|_| are_words && is_plain)?;
     (!ends_a_word(&address)).then(|| Address { name: name(before), address })
 }
@@ -267,22 +271,22 @@ fn ends_a_word(address: &str) -> bool {
 }
 
 /// No address at all.
-fn words(tokens: &[Token<'_>]) -> What {
+fn words(tokens: &[Token<'_>]) -> MemberKind {
     match (spec::bare(tokens), last_comment(tokens), name(tokens)) {
-        (Some(address), name @ Some(_), _) => What::Mailbox(Address { name, address }, false),
-        (Some(word), None, _) => What::Bare(word),
-        (None, _, Some(words)) if tokens.iter().all(is_of_phrase) => What::Words(words),
-        _ => What::Torn(None),
+        (Some(address), name @ Some(_), _) => MemberKind::Mailbox(Address { name, address }, false),
+        (Some(word), None, _) => MemberKind::Bare(word),
+        (None, _, Some(words)) if tokens.iter().all(is_of_phrase) => MemberKind::Words(words),
+        _ => MemberKind::Torn(None),
     }
 }
 
 /// What stands in names, by the grammar or not.
 fn is_of_phrase(token: &Token<'_>) -> bool {
     match token.kind {
-        Kind::Special(special) => special == b'.',
-        Kind::Open => false,
-        Kind::Stray => !token.text.contains(|c: char| c.is_control()),
-        Kind::Atom | Kind::Encoded | Kind::Quoted | Kind::Comment | Kind::Literal => true,
+        TokenKind::Special(special) => special == b'.',
+        TokenKind::Open => false,
+        TokenKind::Stray => !token.text.contains(|c: char| c.is_control()),
+        TokenKind::Atom | TokenKind::Encoded | TokenKind::Quoted | TokenKind::Comment | TokenKind::Literal => true,
     }
 }
 
@@ -291,8 +295,8 @@ fn name(tokens: &[Token<'_>]) -> Option<String> {
     let mut name = String::new();
     let mut is_apart = false;
     for token in tokens {
-        is_apart |= token.is_apart || token.kind == Kind::Comment;
-        if token.kind == Kind::Comment {
+        is_apart |= token.is_apart || token.kind == TokenKind::Comment;
+        if token.kind == TokenKind::Comment {
             continue;
         }
         if is_apart && !name.is_empty() {
@@ -300,7 +304,7 @@ fn name(tokens: &[Token<'_>]) -> Option<String> {
         }
         is_apart = false;
         match token.kind {
-            Kind::Quoted => name.push_str(&content(token.text)),
+            TokenKind::Quoted => name.push_str(&content(token.text)),
             _ => name.push_str(token.text),
         }
     }
@@ -308,7 +312,7 @@ fn name(tokens: &[Token<'_>]) -> Option<String> {
 }
 
 fn last_comment(tokens: &[Token<'_>]) -> Option<String> {
-    tokens.last().filter(|last| last.kind == Kind::Comment).and_then(|last| not_empty(&content(last.text)))
+    tokens.last().filter(|last| last.kind == TokenKind::Comment).and_then(|last| not_empty(&content(last.text)))
 }
 
 fn not_empty(name: &str) -> Option<String> {

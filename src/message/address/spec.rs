@@ -1,13 +1,13 @@
 //! One `local@domain` from its tokens (RFC 5322 3.4.1 and 4.4).
 
 use super::Address;
-use super::lexer::{Kind, Lexer, Token, content, is_atext};
+use super::lexer::{Lexer, Token, TokenKind, content, is_atext};
 
 /// The address that the tokens are, all of them. Blanks and comments may stand around the words and the dots; only a dot
 /// joins two words: `a@b.example(x)c.example` is no address, for readers disagree about it. What would be a name once its parts
 /// are joined is none either: `=?utf-8?Q?a . b?=@c.example`.
 pub(super) fn address(tokens: &[Token<'_>]) -> Option<String> {
-    let words: Vec<&Token<'_>> = tokens.iter().filter(|token| token.kind != Kind::Comment).collect();
+    let words: Vec<&Token<'_>> = tokens.iter().filter(|token| token.kind != TokenKind::Comment).collect();
     let at = words.iter().position(|token| token.is(b'@'))?;
     let (local, domain) = (local(&words[..at])?, domain(&words[at + 1..])?);
     let forms = [local.bare(), local.in_quotes()];
@@ -17,7 +17,7 @@ pub(super) fn address(tokens: &[Token<'_>]) -> Option<String> {
 
 /// Whether a part of it is read as an encoded word, which is a name.
 fn has_encoded_word(address: &str) -> bool {
-    address.contains("=?") && Lexer::new(address).any(|token| token.kind == Kind::Encoded)
+    address.contains("=?") && Lexer::new(address).any(|token| token.kind == TokenKind::Encoded)
 }
 
 /// A local part.
@@ -46,9 +46,9 @@ fn local(words: &[&Token<'_>]) -> Option<Local> {
     for (place, word) in words.iter().enumerate() {
         let follows_word = place > 0 && !words[place - 1].is(b'.');
         match word.kind {
-            Kind::Special(b'.') => text.push('.'),
-            Kind::Atom if !follows_word => text.push_str(word.text),
-            Kind::Quoted if !follows_word => {
+            TokenKind::Special(b'.') => text.push('.'),
+            TokenKind::Atom if !follows_word => text.push_str(word.text),
+            TokenKind::Quoted if !follows_word => {
                 is_quoted = true;
                 text.push_str(&content(word.text));
             }
@@ -75,7 +75,7 @@ pub(super) fn quoted(content: &str) -> String {
 /// Atoms with dots between, around and behind them, or a literal with a network address (RFC 5321 4.1.3). The dot of the root is no part of it.
 fn domain(words: &[&Token<'_>]) -> Option<String> {
     if let [one] = words
-        && one.kind == Kind::Literal
+        && one.kind == TokenKind::Literal
     {
         let text: String = one.text.chars().filter(|c| !c.is_whitespace()).collect();
         let is_number = |c: char| c.is_ascii_alphanumeric() || "[]:.-".contains(c);
@@ -85,8 +85,8 @@ fn domain(words: &[&Token<'_>]) -> Option<String> {
     for (place, word) in words.iter().enumerate() {
         let follows_word = place > 0 && !words[place - 1].is(b'.');
         match word.kind {
-            Kind::Special(b'.') => text.push('.'),
-            Kind::Atom if !follows_word => text.push_str(word.text),
+            TokenKind::Special(b'.') => text.push('.'),
+            TokenKind::Atom if !follows_word => text.push_str(word.text),
             _ => return None,
         }
     }
@@ -108,8 +108,8 @@ pub(super) fn is_atom(text: &str) -> bool {
 
 /// A local part alone: one word, or several with dots between. An encoded word is a name.
 pub(super) fn bare(tokens: &[Token<'_>]) -> Option<String> {
-    let words: Vec<&Token<'_>> = tokens.iter().filter(|token| token.kind != Kind::Comment).collect();
-    let is_plain = |word: &&Token<'_>| matches!(word.kind, Kind::Atom | Kind::Special(b'.'));
+    let words: Vec<&Token<'_>> = tokens.iter().filter(|token| token.kind != TokenKind::Comment).collect();
+    let is_plain = |word: &&Token<'_>| matches!(word.kind, TokenKind::Atom | TokenKind::Special(b'.'));
     let local = local(&words)?.content;
     (words.iter().all(is_plain) && !local.contains("=?")).then_some(local)
 }

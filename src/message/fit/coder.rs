@@ -40,11 +40,11 @@ pub(super) enum Coding {
 pub(super) struct Coder {
     /// Where lines are text.
     line_ends: Option<OneLineEnd>,
-    writer: Writer,
+    writer: PartCoder,
 }
 
 #[derive(Debug)]
-enum Writer {
+enum PartCoder {
     Quote(Quote),
     Base64(Base64),
     Requote(Requote),
@@ -55,11 +55,11 @@ enum Writer {
 impl Coder {
     pub(super) fn new(coding: Coding) -> Self {
         let writer = match coding {
-            Coding::Quote => Writer::Quote(Quote::default()),
-            Coding::Base64 { is_text } => Writer::Base64(Base64 { is_text, ..Base64::default() }),
-            Coding::Requote { eight_bit } => Writer::Requote(Requote { eight_bit, ..Requote::default() }),
-            Coding::Rewrap { other } => Writer::Rewrap(Rewrap { column: 0, other }),
-            Coding::Between { other } => Writer::Between(Between { other, ..Between::default() }),
+            Coding::Quote => PartCoder::Quote(Quote::default()),
+            Coding::Base64 { is_text } => PartCoder::Base64(Base64 { is_text, ..Base64::default() }),
+            Coding::Requote { eight_bit } => PartCoder::Requote(Requote { eight_bit, ..Requote::default() }),
+            Coding::Rewrap { other } => PartCoder::Rewrap(Rewrap { column: 0, other }),
+            Coding::Between { other } => PartCoder::Between(Between { other, ..Between::default() }),
         };
         let line_ends = (coding != Coding::Base64 { is_text: false }).then(OneLineEnd::default);
         Self { line_ends, writer }
@@ -72,32 +72,32 @@ impl Coder {
             None => Cow::Borrowed(piece),
         };
         match &mut self.writer {
-            Writer::Quote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
-            Writer::Base64(coder) => coder.feed(&piece, out),
-            Writer::Requote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
-            Writer::Rewrap(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
-            Writer::Between(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+            PartCoder::Quote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+            PartCoder::Base64(coder) => coder.feed(&piece, out),
+            PartCoder::Requote(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+            PartCoder::Rewrap(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
+            PartCoder::Between(coder) => piece.iter().for_each(|byte| coder.byte(*byte, out)),
         }
     }
 
     /// Appends what is left at the end.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         match &mut self.writer {
-            Writer::Quote(coder) => coder.end_line(out),
-            Writer::Base64(coder) => coder.line(out),
-            Writer::Requote(coder) => coder.end(out),
-            Writer::Rewrap(_) | Writer::Between(_) => {}
+            PartCoder::Quote(coder) => coder.end_line(out),
+            PartCoder::Base64(coder) => coder.line(out),
+            PartCoder::Requote(coder) => coder.end(out),
+            PartCoder::Rewrap(_) | PartCoder::Between(_) => {}
         }
     }
 }
 
 /// A line of quoted-printable being written.
 #[derive(Debug, Default)]
-struct Line {
+struct QuotedPrintableLine {
     column: usize,
 }
 
-impl Line {
+impl QuotedPrintableLine {
     /// Puts what must stay together, on a new line where it does not fit.
     fn put(&mut self, unit: &[u8], out: &mut Vec<u8>) {
         if self.column + unit.len() > ENCODED_LINE - 1 {
@@ -131,7 +131,7 @@ pub(super) fn is_bare(byte: u8) -> bool {
 /// Text into quoted-printable.
 #[derive(Debug, Default)]
 pub(super) struct Quote {
-    line: Line,
+    line: QuotedPrintableLine,
     /// A blank that ends the line, if nothing follows: it would be lost on the way.
     blank: Option<u8>,
 }
@@ -201,7 +201,7 @@ impl Base64 {
 /// Programs that write all of a page into one line, and those that only claim to encode, send such.
 #[derive(Debug, Default)]
 pub(super) struct Requote {
-    line: Line,
+    line: QuotedPrintableLine,
     eight_bit: bool,
     /// `=` and what may belong to it, or blanks that may end the line.
     held: Vec<u8>,

@@ -4,7 +4,7 @@ use super::LONGEST_LINE;
 use super::words;
 use crate::charsets::Unlabelled;
 use crate::message::has_addresses;
-use crate::message::headers::{self, Span};
+use crate::message::headers::{self, FieldSpan};
 
 /// A line that is too long is folded here, where white space allows it (RFC 5322 2.1.1).
 const LINE: usize = 78;
@@ -14,7 +14,7 @@ const ENCODING: &str = "Content-Transfer-Encoding";
 
 /// What a header block has to say of its body.
 #[derive(Debug, Default)]
-pub(super) struct Body {
+pub(super) struct BodyFields {
     /// Its encoding, where that is another one now.
     pub(super) encoding: Option<&'static str>,
     /// The first encoded one of a message that was none of MIME: its type, if that is missing.
@@ -52,7 +52,7 @@ fn end_of_fields(block: &[u8]) -> usize {
 }
 
 /// The block as it is sent. What can be neither folded nor encoded stays.
-pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &Body, unlabelled: &Unlabelled) -> Block {
+pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &BodyFields, unlabelled: &Unlabelled) -> Block {
     let end = end_of_fields(block);
     let mut new = Block { bytes: Vec::with_capacity(block.len() + 128), is_folded: false, has_words: false };
     let mut encoding = body.encoding;
@@ -82,7 +82,7 @@ fn encoding_field(encoding: &str) -> Vec<u8> {
     format!("{ENCODING}: {encoding}\n").into_bytes()
 }
 
-fn is_named(block: &[u8], span: &Span, name: &str) -> bool {
+fn is_named(block: &[u8], span: &FieldSpan, name: &str) -> bool {
     block[span.name.clone()].eq_ignore_ascii_case(name.as_bytes())
 }
 
@@ -101,7 +101,7 @@ pub(super) fn has(block: &[u8], name: &str) -> bool {
 }
 
 impl Block {
-    fn field(&mut self, block: &[u8], span: &Span, eight_bit: bool, unlabelled: &Unlabelled) {
+    fn field(&mut self, block: &[u8], span: &FieldSpan, eight_bit: bool, unlabelled: &Unlabelled) {
         let whole = &block[span.whole()];
         if !exceeds(whole, eight_bit) {
             return self.bytes.extend_from_slice(whole);
@@ -209,7 +209,7 @@ mod tests {
         let words = (0..30).map(|n| format!("=?iso-8859-1?Q?M=FCller,J=F6rg{n:02}?= <p{n}@x.example>"));
         let field = format!("To: {}\n", words.collect::<Vec<_>>().join(","));
         let block = format!("{field}\n");
-        let new = fitted(block.as_bytes(), true, &Body::default(), &NOTHING_SAID);
+        let new = fitted(block.as_bytes(), true, &BodyFields::default(), &NOTHING_SAID);
         let new = String::from_utf8(new.bytes).unwrap();
         assert!(!is_long(new.as_bytes()) && new.matches("M=FCller,J=F6rg").count() == 30, "{new}");
         assert_eq!(new.replace(">,\n ", ">,").replace("\n ", " "), block);

@@ -35,7 +35,7 @@ pub(super) struct Measures {
 impl Measures {
     /// Reads it to its end.
     pub(super) fn read(mut reader: impl BufRead) -> io::Result<Self> {
-        let mut scan = Scan { measures: Self { is_utf8: true, ..Self::default() }, ..Scan::default() };
+        let mut scan = LineScan { measures: Self { is_utf8: true, ..Self::default() }, ..LineScan::default() };
         loop {
             let piece = reader.fill_buf()?;
             if piece.is_empty() {
@@ -57,7 +57,7 @@ impl Measures {
 }
 
 #[derive(Default)]
-struct Scan {
+struct LineScan {
     measures: Measures,
     line: u64,
     line_ends: OneLineEnd,
@@ -69,7 +69,7 @@ struct Scan {
     character: Vec<u8>,
 }
 
-impl Scan {
+impl LineScan {
     fn feed(&mut self, piece: &[u8]) {
         let piece = &*self.line_ends.feed(piece);
         self.measures.has_lone_cr |= memchr::memchr(b'\r', piece).is_some();

@@ -30,14 +30,14 @@ pub const LONGEST_LINE: usize = 998;
 /// How a message goes to a relay.
 #[derive(Debug)]
 pub struct Fitted {
-    steps: Vec<Step>,
-    changes: Changes,
-    left: Option<Left>,
+    steps: Vec<FitStep>,
+    changes: FitChanges,
+    left: Option<LeftReason>,
 }
 
 /// What is done with the next bytes of the message.
 #[derive(Debug)]
-enum Step {
+enum FitStep {
     /// They stay as they are.
     Keep(u64),
     /// They are left out.
@@ -50,7 +50,7 @@ enum Step {
 
 /// What was done to a message.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Changes {
+struct FitChanges {
     quoted: bool,
     base64: bool,
     wrapped: bool,
@@ -62,7 +62,7 @@ struct Changes {
 
 /// Why something of a message stays that a relay need not take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum LeftReason {
     /// A part is signed or encrypted.
     Signed,
     /// A part is of a kind or in an encoding that may not be encoded (RFC 2045 6.4).
@@ -73,7 +73,7 @@ pub enum Left {
     Field,
 }
 
-impl fmt::Display for Left {
+impl fmt::Display for LeftReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Signed => "a part of it is signed or encrypted",
@@ -118,12 +118,12 @@ impl Fitted {
     /// # Errors
     /// The file with the message cannot be opened.
     pub fn reader<'a>(&'a self, message: &'a Message) -> io::Result<Box<dyn Read + Send + 'a>> {
-        Ok(Box::new(reader::Reader::new(&self.steps, message.reader()?)))
+        Ok(Box::new(reader::MessageReader::new(&self.steps, message.reader()?)))
     }
 
     /// What was done to it, for people. `None`: nothing.
     pub fn changes(&self) -> Option<String> {
-        let Changes { quoted, base64, wrapped, shortened, replaced, folded, words } = self.changes;
+        let FitChanges { quoted, base64, wrapped, shortened, replaced, folded, words } = self.changes;
         let all = [
             (quoted, "quoted-printable"),
             (base64, "base64"),
@@ -138,7 +138,7 @@ impl Fitted {
     }
 
     /// Why something of it stays that the server need not take. `None`: all of it fits.
-    pub fn left(&self) -> Option<Left> {
+    pub fn left(&self) -> Option<LeftReason> {
         self.left
     }
 }
@@ -325,7 +325,7 @@ mod tests {
             // A header block that others end at a boundary is a text to them.
             let is_kept = head.contains("\n--");
             assert_eq!(new.starts_with(b"Subject: =?utf-8?Q?"), !is_kept, "{}", path.display());
-            assert_eq!(fitted.left(), Some(Left::Unclear), "{}", path.display());
+            assert_eq!(fitted.left(), Some(LeftReason::Unclear), "{}", path.display());
             assert_eq!(content(&bytes), content(&new), "{}", path.display());
         }
     }
@@ -341,7 +341,10 @@ mod tests {
             "Content-Type: text/plain\nMime-Version: 1.0",
         ] {
             let (new, fitted) = fit(&part(fields), false);
-            assert_eq!((String::from_utf8(new), fitted.left()), (String::from_utf8(part(fields)), Some(Left::Unclear)));
+            assert_eq!(
+                (String::from_utf8(new), fitted.left()),
+                (String::from_utf8(part(fields)), Some(LeftReason::Unclear))
+            );
         }
     }
 

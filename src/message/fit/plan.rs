@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::coder::{BOUNDARY_BLANKS, Coding, ENCODED_LINE};
 use super::fields;
 use super::measures::Measures;
-use super::{Changes, Fitted, LONGEST_LINE, Left, Step};
+use super::{FitChanges, FitStep, Fitted, LONGEST_LINE, LeftReason};
 use crate::charsets::Charset;
 use crate::message::part::{Part, Transfer};
 use crate::message::{Message, Violation};
@@ -31,7 +31,7 @@ enum Stretch {
 
 /// What is known of a part.
 #[derive(Debug, Default)]
-struct Known {
+struct KnownPart {
     header: Vec<u8>,
     coding: Option<Coding>,
     kind: Option<&'static str>,
@@ -44,13 +44,13 @@ struct Known {
 }
 
 pub(super) fn plan(message: &Message, eight_bit: bool) -> io::Result<Fitted> {
-    let mut plan = Plan::of(message, eight_bit);
+    let mut plan = FitPlan::of(message, eight_bit);
     plan.read()?;
     plan.label_containers();
     Ok(plan.fitted())
 }
 
-struct Plan<'m> {
+struct FitPlan<'m> {
     message: &'m Message,
     parts: &'m [Part],
     /// Mail readers disagree about its parts; only the message itself is among `parts` then.
@@ -59,23 +59,23 @@ struct Plan<'m> {
     is_header_in_doubt: bool,
     eight_bit: bool,
     stretches: Vec<(Stretch, Range<u64>, Option<Coding>)>,
-    known: Vec<Known>,
+    known: Vec<KnownPart>,
     /// A field that says how a body is encoded may stand where nobody looks.
     has_unread_fields: bool,
-    left: Option<Left>,
-    changes: Changes,
+    left: Option<LeftReason>,
+    changes: FitChanges,
 }
 
-impl<'m> Plan<'m> {
+impl<'m> FitPlan<'m> {
     fn of(message: &'m Message, eight_bit: bool) -> Self {
         // Of a message whose parts are in doubt another reader shows others: they all stay, within a body that is one.
         let is_in_doubt = message.structure().violations.iter().any(|violation| violation.is_doubt());
         let parts = if is_in_doubt { message.parts().get(..1).unwrap_or_default() } else { message.parts() };
-        let mut known: Vec<Known> = Vec::with_capacity(parts.len());
+        let mut known: Vec<KnownPart> = Vec::with_capacity(parts.len());
         for part in parts {
             let is_within_seal =
                 part.parent.is_some_and(|parent| known[parent].is_within_seal || is_seal(&parts[parent]));
-            known.push(Known { is_within_seal, ..Known::default() });
+            known.push(KnownPart { is_within_seal, ..KnownPart::default() });
         }
         let mut plan = Self {
             message,
@@ -88,7 +88,7 @@ impl<'m> Plan<'m> {
             known,
             has_unread_fields: false,
             left: None,
-            changes: Changes::default(),
+            changes: FitChanges::default(),
         };
         plan.find_stretches();
         plan
@@ -180,7 +180,7 @@ impl<'m> Plan<'m> {
             return Some(coding);
         }
         let is_sealed = self.known[before].is_within_seal || is_seal(&self.parts[before]);
-        self.leave(if is_sealed { Left::Signed } else { Left::Unclear });
+        self.leave(if is_sealed { LeftReason::Signed } else { LeftReason::Unclear });
         self.known[before].keeps_8_bit |= body.has_8_bit;
         None
     }
@@ -203,8 +203,8 @@ impl<'m> Plan<'m> {
     }
 
     /// The first reason counts, and that it is signed before all.
-    fn leave(&mut self, why: Left) {
-        if self.left.is_none() || why == Left::Signed {
+    fn leave(&mut self, why: LeftReason) {
+        if self.left.is_none() || why == LeftReason::Signed {
             self.left = Some(why);
         }
     }
@@ -218,8 +218,8 @@ impl<'m> Plan<'m> {
         let coding = match self.kept_because(index, &body) {
             Some(why) => Err(why),
             None => match part.transfer() {
-                Transfer::Base64 if body.has_hidden_dot => Err(Left::Uncodable),
-                Transfer::Base64 => self.substitute().map(|other| Coding::Rewrap { other }).ok_or(Left::Unclear),
+                Transfer::Base64 if body.has_hidden_dot => Err(LeftReason::Uncodable),
+                Transfer::Base64 => self.substitute().map(|other| Coding::Rewrap { other }).ok_or(LeftReason::Unclear),
                 Transfer::QuotedPrintable => Ok(Coding::Requote { eight_bit: self.eight_bit }),
                 Transfer::Identity if !part.is_text() || has_wide_characters(part) => {
                     Ok(Coding::Base64 { is_text: false })
@@ -247,20 +247,20 @@ impl<'m> Plan<'m> {
     }
 
     /// Why a body must stay as it is.
-    fn kept_because(&self, index: usize, body: &Measures) -> Option<Left> {
+    fn kept_because(&self, index: usize, body: &Measures) -> Option<LeftReason> {
         let (part, known) = (&self.parts[index], &self.known[index]);
         let kind = part.content_type();
         let is_identity = part.transfer() == Transfer::Identity;
         if known.is_within_seal || is_seal(part) || is_identity && part.is_text() && body.is_pgp {
-            return Some(Left::Signed);
+            return Some(LeftReason::Signed);
         }
         let is_composite = part.is_multipart() || kind.starts_with("message/");
         if is_identity && is_composite || is_in_foreign_encoding(part) {
-            return Some(Left::Uncodable);
+            return Some(LeftReason::Uncodable);
         }
         let is_unclear =
             self.has_unread_fields || !fields::is_whole(&known.header) || fields::is_doubled(&known.header);
-        is_unclear.then_some(Left::Unclear)
+        is_unclear.then_some(LeftReason::Unclear)
     }
 
     /// A multipart or message says of itself what its parts are (RFC 2045 6.4): 7bit when all of them have become that.
@@ -283,7 +283,7 @@ impl<'m> Plan<'m> {
         if known.is_within_seal || self.is_header_in_doubt {
             return fields::Block { bytes: known.header.clone(), is_folded: false, has_words: false };
         }
-        let mut body = fields::Body::default();
+        let mut body = fields::BodyFields::default();
         match known.coding {
             Some(Coding::Quote) => body.encoding = Some("quoted-printable"),
             Some(Coding::Base64 { .. }) => body.encoding = Some("base64"),
@@ -301,26 +301,26 @@ impl<'m> Plan<'m> {
     }
 
     fn fitted(mut self) -> Fitted {
-        let mut steps: Vec<Step> = Vec::new();
+        let mut steps: Vec<FitStep> = Vec::new();
         for (stretch, range, coding) in std::mem::take(&mut self.stretches) {
             let length = range.end - range.start;
             match (&stretch, coding) {
                 (Stretch::Header(part), _) => self.put_header(*part, length, &mut steps),
-                (_, Some(coding)) => steps.push(Step::Code(length, coding)),
+                (_, Some(coding)) => steps.push(FitStep::Code(length, coding)),
                 (_, None) => keep(length, &mut steps),
             }
         }
         Fitted { steps, changes: self.changes, left: self.left }
     }
 
-    fn put_header(&mut self, part: usize, length: u64, steps: &mut Vec<Step>) {
+    fn put_header(&mut self, part: usize, length: u64, steps: &mut Vec<FitStep>) {
         let header = self.header(part);
         if fields::exceeds(&header.bytes, self.eight_bit) {
             let (is_sealed, is_unclear) = (self.known[part].is_within_seal, self.is_header_in_doubt);
             self.leave(match () {
-                () if is_sealed => Left::Signed,
-                () if is_unclear => Left::Unclear,
-                () => Left::Field,
+                () if is_sealed => LeftReason::Signed,
+                () if is_unclear => LeftReason::Unclear,
+                () => LeftReason::Field,
             });
         }
         self.changes.folded |= header.is_folded;
@@ -328,7 +328,7 @@ impl<'m> Plan<'m> {
         if header.bytes == self.known[part].header {
             return keep(length, steps);
         }
-        steps.extend([Step::Put(header.bytes), Step::Drop(length)]);
+        steps.extend([FitStep::Put(header.bytes), FitStep::Drop(length)]);
     }
 
     /// What is done to a body; what is thrown away of it by its name.
@@ -349,10 +349,10 @@ impl<'m> Plan<'m> {
     }
 }
 
-fn keep(length: u64, steps: &mut Vec<Step>) {
+fn keep(length: u64, steps: &mut Vec<FitStep>) {
     match steps.last_mut() {
-        Some(Step::Keep(kept)) => *kept += length,
-        _ => steps.push(Step::Keep(length)),
+        Some(FitStep::Keep(kept)) => *kept += length,
+        _ => steps.push(FitStep::Keep(length)),
     }
 }
 

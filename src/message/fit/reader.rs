@@ -2,31 +2,31 @@
 
 use std::io::{self, Read};
 
-use super::Step;
+use super::FitStep;
 use super::coder::Coder;
 
 /// So much is read from the message at a time.
 const PIECE: u64 = 32 * 1024;
 
 /// Goes over the message once.
-pub(super) struct Reader<'a> {
-    steps: std::slice::Iter<'a, Step>,
+pub(super) struct MessageReader<'a> {
+    steps: std::slice::Iter<'a, FitStep>,
     message: Box<dyn Read + Send + 'a>,
-    at_work: Work,
+    at_work: ReaderStep,
     out: Vec<u8>,
     given: usize,
 }
 
 /// What is done with the next bytes of the message, and how many there are.
-enum Work {
+enum ReaderStep {
     None,
     Keep(u64),
     Code(u64, Coder),
 }
 
-impl<'a> Reader<'a> {
-    pub(super) fn new(steps: &'a [Step], message: Box<dyn Read + Send + 'a>) -> Self {
-        Self { steps: steps.iter(), message, at_work: Work::None, out: Vec::new(), given: 0 }
+impl<'a> MessageReader<'a> {
+    pub(super) fn new(steps: &'a [FitStep], message: Box<dyn Read + Send + 'a>) -> Self {
+        Self { steps: steps.iter(), message, at_work: ReaderStep::None, out: Vec::new(), given: 0 }
     }
 
     /// Makes more. False at the end.
@@ -34,28 +34,28 @@ impl<'a> Reader<'a> {
         self.out.clear();
         self.given = 0;
         match &mut self.at_work {
-            Work::Keep(left) => {
+            ReaderStep::Keep(left) => {
                 *left -= piece(&mut self.message, *left, &mut self.out)?;
                 if *left == 0 {
-                    self.at_work = Work::None;
+                    self.at_work = ReaderStep::None;
                 }
             }
-            Work::Code(0, coder) => {
+            ReaderStep::Code(0, coder) => {
                 coder.end(&mut self.out);
-                self.at_work = Work::None;
+                self.at_work = ReaderStep::None;
             }
-            Work::Code(left, coder) => {
+            ReaderStep::Code(left, coder) => {
                 let mut bytes = Vec::new();
                 *left -= piece(&mut self.message, *left, &mut bytes)?;
                 coder.feed(&bytes, &mut self.out);
             }
-            Work::None => match self.steps.next() {
+            ReaderStep::None => match self.steps.next() {
                 None => return Ok(false),
-                Some(Step::Keep(0)) => {}
-                Some(Step::Keep(length)) => self.at_work = Work::Keep(*length),
-                Some(Step::Code(length, coding)) => self.at_work = Work::Code(*length, Coder::new(*coding)),
-                Some(Step::Put(bytes)) => self.out.extend_from_slice(bytes),
-                Some(Step::Drop(length)) => {
+                Some(FitStep::Keep(0)) => {}
+                Some(FitStep::Keep(length)) => self.at_work = ReaderStep::Keep(*length),
+                Some(FitStep::Code(length, coding)) => self.at_work = ReaderStep::Code(*length, Coder::new(*coding)),
+                Some(FitStep::Put(bytes)) => self.out.extend_from_slice(bytes),
+                Some(FitStep::Drop(length)) => {
                     let dropped = io::copy(&mut (&mut self.message).take(*length), &mut io::sink())?;
                     if dropped < *length {
                         return Err(io::ErrorKind::UnexpectedEof.into());
@@ -73,7 +73,7 @@ fn piece(message: &mut dyn Read, left: u64, out: &mut Vec<u8>) -> io::Result<u64
     if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
 }
 
-impl Read for Reader<'_> {
+impl Read for MessageReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         while self.given == self.out.len() {
             if !self.fill()? {

@@ -86,7 +86,7 @@ pub(super) fn in_ascii(name: &str, raw: &[u8], unlabelled: &Unlabelled) -> Vec<u
 
 /// A piece of a value.
 #[derive(Debug)]
-enum Token {
+enum WordToken {
     /// Stays as it is.
     Raw(Vec<u8>),
     /// White space.
@@ -96,23 +96,23 @@ enum Token {
 }
 
 /// Whether blanks between this and an encoded word would vanish (RFC 2047 6.2).
-fn is_word(token: Option<&Token>) -> bool {
-    matches!(token, Some(Token::Raw(raw)) if raw.starts_with(b"=?") && raw.ends_with(b"?="))
+fn is_word(token: Option<&WordToken>) -> bool {
+    matches!(token, Some(WordToken::Raw(raw)) if raw.starts_with(b"=?") && raw.ends_with(b"?="))
 }
 
 /// The words of an unstructured value.
-fn text(value: &[u8]) -> Vec<Token> {
+fn text(value: &[u8]) -> Vec<WordToken> {
     let pieces = value.chunk_by(|a, b| is_blank(*a) == is_blank(*b));
     let token = |piece: &[u8]| match piece.first() {
-        Some(first) if is_blank(*first) => Token::Blank(piece.to_vec()),
-        _ if piece.is_ascii() => Token::Raw(piece.to_vec()),
-        _ => Token::Text(piece.to_vec()),
+        Some(first) if is_blank(*first) => WordToken::Blank(piece.to_vec()),
+        _ if piece.is_ascii() => WordToken::Raw(piece.to_vec()),
+        _ => WordToken::Text(piece.to_vec()),
     };
     pieces.map(token).collect()
 }
 
 /// Names and comments in a list of addresses; the addresses themselves stay (RFC 2047 5).
-fn addresses(value: &[u8]) -> Vec<Token> {
+fn addresses(value: &[u8]) -> Vec<WordToken> {
     let mut tokens = Vec::new();
     let mut rest = value;
     while let Some(first) = rest.first() {
@@ -131,20 +131,24 @@ fn addresses(value: &[u8]) -> Vec<Token> {
         let is_stuck = behind.first().is_some_and(|next| !is_blank(*next) && !b",;:<>()".contains(next));
         let is_free = match tokens.last() {
             _ if is_stuck => false,
-            Some(Token::Raw(raw)) => raw.last().is_some_and(|byte| b",;:<>()".contains(byte)),
-            Some(Token::Text(_)) => false,
-            Some(Token::Blank(_)) | None => true,
+            Some(WordToken::Raw(raw)) => raw.last().is_some_and(|byte| b",;:<>()".contains(byte)),
+            Some(WordToken::Text(_)) => false,
+            Some(WordToken::Blank(_)) | None => true,
         };
         match first {
-            first if is_blank(*first) => tokens.push(Token::Blank(piece.to_vec())),
-            _ if piece.is_ascii() || *first == b'<' => tokens.push(Token::Raw(piece.to_vec())),
+            first if is_blank(*first) => tokens.push(WordToken::Blank(piece.to_vec())),
+            _ if piece.is_ascii() || *first == b'<' => tokens.push(WordToken::Raw(piece.to_vec())),
             b'"' if is_free => tokens.extend(name(unquoted(piece), behind)),
             b'(' if piece.ends_with(b")") => {
                 let inside = &piece[1..piece.len() - 1];
-                tokens.extend([Token::Raw(b"(".to_vec()), Token::Text(inside.to_vec()), Token::Raw(b")".to_vec())]);
+                tokens.extend([
+                    WordToken::Raw(b"(".to_vec()),
+                    WordToken::Text(inside.to_vec()),
+                    WordToken::Raw(b")".to_vec()),
+                ]);
             }
-            b'"' | b'(' => tokens.push(Token::Raw(piece.to_vec())),
-            _ if is_address || !is_free => tokens.push(Token::Raw(piece.to_vec())),
+            b'"' | b'(' => tokens.push(WordToken::Raw(piece.to_vec())),
+            _ if is_address || !is_free => tokens.push(WordToken::Raw(piece.to_vec())),
             _ => tokens.extend(name(piece.to_vec(), behind)),
         }
     }
@@ -152,10 +156,10 @@ fn addresses(value: &[u8]) -> Vec<Token> {
 }
 
 /// `name<address>`: an encoded word ends with a blank.
-fn name(name: Vec<u8>, behind: &[u8]) -> Vec<Token> {
+fn name(name: Vec<u8>, behind: &[u8]) -> Vec<WordToken> {
     let needs_blank = behind.first().is_some_and(|next| b"<(".contains(next));
-    let blank = needs_blank.then(|| Token::Blank(b" ".to_vec()));
-    [Token::Text(name)].into_iter().chain(blank).collect()
+    let blank = needs_blank.then(|| WordToken::Blank(b" ".to_vec()));
+    [WordToken::Text(name)].into_iter().chain(blank).collect()
 }
 
 /// How far a quoted string reaches; without an end, to the end.
@@ -205,25 +209,27 @@ fn is_blank(byte: u8) -> bool {
 }
 
 /// The value, its texts encoded. Neighbours share their words, for blanks between two words are dropped.
-fn assembled(tokens: &[Token], column: usize, charset: Charset) -> Vec<u8> {
+fn assembled(tokens: &[WordToken], column: usize, charset: Charset) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
     while let Some(token) = tokens.get(at) {
         at += 1;
         match token {
-            Token::Raw(raw) => out.extend_from_slice(raw),
-            Token::Blank(blank) => out.extend_from_slice(blank),
-            Token::Text(first) => {
-                let has_word_before = matches!(tokens.get(at.wrapping_sub(2)), Some(Token::Blank(_)))
+            WordToken::Raw(raw) => out.extend_from_slice(raw),
+            WordToken::Blank(blank) => out.extend_from_slice(blank),
+            WordToken::Text(first) => {
+                let has_word_before = matches!(tokens.get(at.wrapping_sub(2)), Some(WordToken::Blank(_)))
                     && is_word(tokens.get(at.wrapping_sub(3)));
                 let mut run = if has_word_before { b" ".to_vec() } else { Vec::new() };
                 run.extend_from_slice(first);
-                while let (Some(Token::Blank(_)), Some(Token::Text(next))) = (tokens.get(at), tokens.get(at + 1)) {
+                while let (Some(WordToken::Blank(_)), Some(WordToken::Text(next))) =
+                    (tokens.get(at), tokens.get(at + 1))
+                {
                     run.push(b' ');
                     run.extend_from_slice(next);
                     at += 2;
                 }
-                if matches!(tokens.get(at), Some(Token::Blank(_))) && is_word(tokens.get(at + 1)) {
+                if matches!(tokens.get(at), Some(WordToken::Blank(_))) && is_word(tokens.get(at + 1)) {
                     run.push(b' ');
                 }
                 put_words(&run, column, charset, &mut out);

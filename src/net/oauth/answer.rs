@@ -3,7 +3,7 @@
 use secrecy::zeroize::Zeroizing;
 use serde::Deserialize;
 
-use super::store::{DEFAULT_LIFETIME_SECONDS, Hidden};
+use super::store::{DEFAULT_LIFETIME_SECONDS, HiddenText};
 use crate::clean;
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind};
@@ -11,9 +11,9 @@ use crate::error::{Error, Kind};
 /// The tokens of one answer.
 #[derive(Debug)]
 pub(super) struct Tokens {
-    pub(super) access: Hidden,
+    pub(super) access: HiddenText,
     /// `None`: the previous refresh token stays valid (RFC 6749 6).
-    pub(super) refresh: Option<Hidden>,
+    pub(super) refresh: Option<HiddenText>,
     /// In seconds.
     pub(super) expires_in: u64,
     /// The longest time that the refresh token is valid, in seconds, if the provider says so (Google does).
@@ -22,8 +22,8 @@ pub(super) struct Tokens {
 
 #[derive(Deserialize)]
 struct WrittenTokens {
-    access_token: Hidden,
-    refresh_token: Option<Hidden>,
+    access_token: HiddenText,
+    refresh_token: Option<HiddenText>,
     /// A number in the standard, a string at some providers.
     expires_in: Option<serde_json::Value>,
     refresh_token_expires_in: Option<serde_json::Value>,
@@ -33,7 +33,7 @@ impl Tokens {
     /// `None` if the answer holds no tokens.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         let written: WrittenTokens = serde_json::from_slice(body).ok()?;
-        let is_valid = |token: &Hidden| !token.0.is_empty() && token.0.bytes().all(|b| b.is_ascii_graphic());
+        let is_valid = |token: &HiddenText| !token.0.is_empty() && token.0.bytes().all(|b| b.is_ascii_graphic());
         let seconds = |value: Option<serde_json::Value>| match value {
             Some(serde_json::Value::Number(number)) => number.as_u64(),
             Some(serde_json::Value::String(text)) => text.parse().ok(),
@@ -61,7 +61,7 @@ pub(super) struct Denied {
 
 /// What a refusal means for a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum GrantMeaning {
     /// It has ended: somebody has to sign in again.
     Over,
     /// A person has to act first; the sign-in stays valid.
@@ -72,7 +72,7 @@ pub(super) enum Meaning {
 
 /// Which request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum GrantRequest {
     /// A renewal of the access token.
     Renewal,
     /// The request for the first tokens.
@@ -94,12 +94,12 @@ impl Denied {
     }
 
     /// Goes by `error` and the status alone, because Microsoft says that its codes may change.
-    pub(super) fn meaning(&self, status: u16) -> Meaning {
+    pub(super) fn meaning(&self, status: u16) -> GrantMeaning {
         match self.error.as_str() {
-            _ if status == 429 || status >= 500 => Meaning::Passing,
-            "temporarily_unavailable" | "server_error" | "slow_down" | "rate_limit_exceeded" => Meaning::Passing,
-            "invalid_grant" => Meaning::Over,
-            _ => Meaning::Person,
+            _ if status == 429 || status >= 500 => GrantMeaning::Passing,
+            "temporarily_unavailable" | "server_error" | "slow_down" | "rate_limit_exceeded" => GrantMeaning::Passing,
+            "invalid_grant" => GrantMeaning::Over,
+            _ => GrantMeaning::Person,
         }
     }
 
@@ -107,14 +107,14 @@ impl Denied {
     pub(super) fn explained(
         &self,
         it: &SignIn,
-        asked: Asked,
-        meaning: Meaning,
+        asked: GrantRequest,
+        meaning: GrantMeaning,
         hush: &dyn Fn(&str) -> String,
     ) -> Error {
         let doing = format!("signing in at {} as {}", it.title(), clean::short(&it.user, 80));
         let said = self.error_description.lines().next().unwrap_or_default();
         let said = clean::short(&hush(&[self.error.as_str(), &self.suberror, said].join(" ")), LONGEST_QUOTE_CHARS);
-        if meaning == Meaning::Passing {
+        if meaning == GrantMeaning::Passing {
             return Error::transient(Kind::Refused, doing).said(said);
         }
         let sentence = self.sentence(it, asked);
@@ -130,7 +130,7 @@ impl Denied {
         Error::permanent(Kind::Auth, format!("{doing}: {}", filled(sentence.says, it))).said(said).helped_by(helps)
     }
 
-    fn sentence(&self, it: &SignIn, asked: Asked) -> &'static Sentence {
+    fn sentence(&self, it: &SignIn, asked: GrantRequest) -> &'static Sentence {
         let provider = it.provider.map_or("", |provider| provider.name);
         let fits = |one: &&Sentence| {
             let is_said = one.errors.contains(&self.error.as_str()) || one.suberrors.contains(&self.suberror.as_str());
@@ -161,7 +161,7 @@ struct Sentence {
     /// Microsoft's codes (AADSTS).
     codes: &'static [u32],
     /// `None`: for any request.
-    asked: Option<Asked>,
+    asked: Option<GrantRequest>,
     /// The provider; empty for all.
     of: &'static str,
     says: &'static str,
@@ -277,7 +277,7 @@ const SENTENCES: &[Sentence] = &[
         "check `redirect`",
     ),
     Sentence {
-        asked: Some(Asked::First),
+        asked: Some(GrantRequest::First),
         ..row(
             &["invalid_grant"],
             &[],
@@ -313,7 +313,7 @@ const SENTENCES: &[Sentence] = &[
 /// A provider's answer to a device authorization request (RFC 8628 3.2).
 #[derive(Debug, Deserialize)]
 pub(super) struct Device {
-    pub(super) device_code: Hidden,
+    pub(super) device_code: HiddenText,
     /// What the user types.
     pub(super) user_code: String,
     /// The page where the user types it. Google and Yandex call it `verification_url`.
@@ -337,7 +337,7 @@ fn five() -> u64 {
 }
 
 /// An authorization code, which is valid once.
-pub(super) type Code = Zeroizing<String>;
+pub(super) type AuthorizationCode = Zeroizing<String>;
 
 #[cfg(test)]
 mod tests {
@@ -366,150 +366,162 @@ mod tests {
         }
     }
 
-    fn error(provider: &str, body: &str, status: u16, asked: Asked) -> (Meaning, Error) {
+    fn error(provider: &str, body: &str, status: u16, asked: GrantRequest) -> (GrantMeaning, Error) {
         let denied = Denied::read(body.as_bytes()).unwrap();
         let meaning = denied.meaning(status);
         (meaning, denied.explained(&sign_in(provider), asked, meaning, &str::to_owned))
     }
 
     /// For each body that a provider sends: what it means, and words that occur only in its sentence.
-    const REFUSALS: &[(&str, &str, &str, Meaning, &str)] = &[
+    const REFUSALS: &[(&str, &str, &str, GrantMeaning, &str)] = &[
         (
             "google-revoked",
             "google",
             r#"{"error":"invalid_grant","error_description":"Token has been expired or revoked."}"#,
-            Meaning::Over,
+            GrantMeaning::Over,
             "7 days",
         ),
         (
             "other-revoked",
             "",
             r#"{"error":"invalid_grant"}"#,
-            Meaning::Over,
+            GrantMeaning::Over,
             "x.example no longer accepts the saved sign-in",
         ),
         (
             "password",
             "microsoft",
             r#"{"error":"invalid_grant","error_description":"AADSTS50173: The provided grant has expired.\r\nTrace ID: 1","error_codes":[50173]}"#,
-            Meaning::Over,
+            GrantMeaning::Over,
             "password was changed after",
         ),
         (
             "password-2",
             "microsoft",
             r#"{"error":"invalid_grant","error_codes":[50133]}"#,
-            Meaning::Over,
+            GrantMeaning::Over,
             "password was changed after",
         ),
-        ("suberror", "microsoft", r#"{"error":"invalid_grant","suberror":"token_expired"}"#, Meaning::Over, "too old"),
+        (
+            "suberror",
+            "microsoft",
+            r#"{"error":"invalid_grant","suberror":"token_expired"}"#,
+            GrantMeaning::Over,
+            "too old",
+        ),
         (
             "frequency",
             "microsoft",
             r#"{"error":"invalid_grant","error_description":"AADSTS70043: expired"}"#,
-            Meaning::Over,
+            GrantMeaning::Over,
             "too old",
         ),
-        ("unused", "microsoft", r#"{"error":"invalid_grant","error_codes":[700082]}"#, Meaning::Over, "90 days"),
-        ("expired", "microsoft", r#"{"error":"invalid_grant","error_codes":[70008]}"#, Meaning::Over, "too old"),
+        ("unused", "microsoft", r#"{"error":"invalid_grant","error_codes":[700082]}"#, GrantMeaning::Over, "90 days"),
+        ("expired", "microsoft", r#"{"error":"invalid_grant","error_codes":[70008]}"#, GrantMeaning::Over, "too old"),
         (
             "conditional",
             "microsoft",
             r#"{"error":"invalid_grant","error_codes":[53003]}"#,
-            Meaning::Over,
+            GrantMeaning::Over,
             "conditional access",
         ),
         (
             "mfa",
             "microsoft",
             r#"{"error":"interaction_required","error_codes":[50076]}"#,
-            Meaning::Person,
+            GrantMeaning::Person,
             "second factor",
         ),
         (
             "mfa-2",
             "microsoft",
             r#"{"error":"invalid_grant","error_codes":[50079],"suberror":"basic_action"}"#,
-            Meaning::Over,
+            GrantMeaning::Over,
             "second factor",
         ),
         (
             "consent",
             "microsoft",
             r#"{"error":"invalid_grant","error_codes":[65001],"suberror":"consent_required"}"#,
-            Meaning::Over,
+            GrantMeaning::Over,
             "/common/adminconsent?client_id=the-id",
         ),
         (
             "consent-2",
             "microsoft",
             r#"{"error":"access_denied","error_codes":[90094]}"#,
-            Meaning::Person,
+            GrantMeaning::Person,
             "administrator",
         ),
         (
             "no-secret",
             "microsoft",
             r#"{"error":"invalid_client","error_codes":[7000218]}"#,
-            Meaning::Person,
+            GrantMeaning::Person,
             "Allow public client flows",
         ),
         (
             "public",
             "microsoft",
             r#"{"error":"invalid_client","error_codes":[700025]}"#,
-            Meaning::Person,
+            GrantMeaning::Person,
             "remove `client_secret`",
         ),
         (
             "secret-old",
             "microsoft",
             r#"{"error":"invalid_client","error_codes":[7000222]}"#,
-            Meaning::Person,
+            GrantMeaning::Person,
             "24 months",
         ),
         (
             "client",
             "google",
             r#"{"error":"invalid_client","error_description":"The OAuth client was not found."}"#,
-            Meaning::Person,
+            GrantMeaning::Person,
             "clients.yaml",
         ),
         (
             "tenant",
             "microsoft",
             r#"{"error":"unauthorized_client","error_codes":[700016]}"#,
-            Meaning::Person,
+            GrantMeaning::Person,
             "`tenant`",
         ),
-        ("personal", "microsoft", r#"{"error":"invalid_request","error_codes":[50020]}"#, Meaning::Person, "`tenant`"),
+        (
+            "personal",
+            "microsoft",
+            r#"{"error":"invalid_request","error_codes":[50020]}"#,
+            GrantMeaning::Person,
+            "`tenant`",
+        ),
         (
             "ours",
             "microsoft",
             r#"{"error":"invalid_request","error_codes":[900144]}"#,
-            Meaning::Person,
+            GrantMeaning::Person,
             "bug in mailsluice",
         ),
         (
             "scope",
             "microsoft",
             r#"{"error":"invalid_scope","error_codes":[70011]}"#,
-            Meaning::Person,
+            GrantMeaning::Person,
             "outlook.office.com",
         ),
-        ("no", "google", r#"{"error":"access_denied"}"#, Meaning::Person, "somebody declined"),
-        ("declined", "microsoft", r#"{"error":"authorization_declined"}"#, Meaning::Person, "somebody declined"),
-        ("may-not", "google", r#"{"error":"unauthorized_client"}"#, Meaning::Person, "how it is registered"),
-        ("redirect", "google", r#"{"error":"redirect_uri_mismatch"}"#, Meaning::Person, "`redirect`"),
-        ("late", "microsoft", r#"{"error":"expired_token"}"#, Meaning::Person, "in time"),
-        ("request", "google", r#"{"error":"invalid_request"}"#, Meaning::Person, "does not understand"),
-        ("unknown", "google", r#"{"error":"org_internal"}"#, Meaning::Person, "Google refuses"),
+        ("no", "google", r#"{"error":"access_denied"}"#, GrantMeaning::Person, "somebody declined"),
+        ("declined", "microsoft", r#"{"error":"authorization_declined"}"#, GrantMeaning::Person, "somebody declined"),
+        ("may-not", "google", r#"{"error":"unauthorized_client"}"#, GrantMeaning::Person, "how it is registered"),
+        ("redirect", "google", r#"{"error":"redirect_uri_mismatch"}"#, GrantMeaning::Person, "`redirect`"),
+        ("late", "microsoft", r#"{"error":"expired_token"}"#, GrantMeaning::Person, "in time"),
+        ("request", "google", r#"{"error":"invalid_request"}"#, GrantMeaning::Person, "does not understand"),
+        ("unknown", "google", r#"{"error":"org_internal"}"#, GrantMeaning::Person, "Google refuses"),
     ];
 
     #[test]
     fn every_refusal_has_its_sentence() {
         for (name, provider, body, meaning, words) in REFUSALS.iter().copied() {
-            let (found, error) = error(provider, body, 400, Asked::Renewal);
+            let (found, error) = error(provider, body, 400, GrantRequest::Renewal);
             assert_eq!(found, meaning, "{name}");
             assert!(error.to_string().contains(words), "{name}: {error}");
             assert!(!error.is_transient() && error.kind() == Kind::Auth, "{name}: {error}");
@@ -519,7 +531,7 @@ mod tests {
     #[test]
     fn a_number_of_microsoft_comes_with_its_page() {
         let body = r#"{"error":"invalid_grant","error_description":"AADSTS50173: The grant.\r\nTrace ID: 1234"}"#;
-        let said = error("microsoft", body, 400, Asked::Renewal).1.to_string();
+        let said = error("microsoft", body, 400, GrantRequest::Renewal).1.to_string();
         assert!(said.contains("https://login.microsoftonline.com/error?code=50173"), "{said}");
         assert!(said.contains("AADSTS50173") && !said.contains("1234"), "{said}");
     }
@@ -532,14 +544,14 @@ mod tests {
             (r#"{"error":"temporarily_unavailable"}"#, 400),
             (r#"{"error":"server_error"}"#, 400),
         ] {
-            let (meaning, error) = error("google", body, status, Asked::Renewal);
-            assert!(meaning == Meaning::Passing && error.is_transient(), "{body} {error}");
+            let (meaning, error) = error("google", body, status, GrantRequest::Renewal);
+            assert!(meaning == GrantMeaning::Passing && error.is_transient(), "{body} {error}");
         }
     }
 
     #[test]
     fn a_code_that_is_too_old_is_no_sign_in_that_is_over() {
-        let said = error("google", r#"{"error":"invalid_grant"}"#, 400, Asked::First).1.to_string();
+        let said = error("google", r#"{"error":"invalid_grant"}"#, 400, GrantRequest::First).1.to_string();
         assert!(said.contains("valid once"), "{said}");
     }
 
@@ -557,9 +569,9 @@ mod tests {
             let denied = Denied::read(input);
             let said = denied.as_ref().map(|denied| {
                 let meaning = denied.meaning(400);
-                let error = denied.explained(&sign_in("microsoft"), Asked::Renewal, meaning, &str::to_owned);
+                let error = denied.explained(&sign_in("microsoft"), GrantRequest::Renewal, meaning, &str::to_owned);
                 assert!(!error.to_string().contains(char::is_control), "{error}");
-                meaning == Meaning::Over
+                meaning == GrantMeaning::Over
             });
             (tokens.is_some(), said)
         });

@@ -10,7 +10,7 @@ use secrecy::zeroize::Zeroizing;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::store::Hidden;
+use super::store::HiddenText;
 use crate::config::oauth::{Flow, SignIn};
 use crate::config::secret::private_file;
 use crate::error::{Error, Kind, Result};
@@ -22,13 +22,13 @@ pub(super) const SIGNED: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// The key of a service account, in the format of Google's key file.
 #[derive(Deserialize)]
-pub(super) struct Account {
+pub(super) struct ServiceAccount {
     client_email: String,
-    private_key: Hidden,
+    private_key: HiddenText,
     private_key_id: Option<String>,
 }
 
-impl Account {
+impl ServiceAccount {
     /// The key for this sign-in; `None` if it uses none.
     pub(super) async fn of(it: &SignIn) -> Result<Option<Self>> {
         let Flow::Key(path) = &it.flow else { return Ok(None) };

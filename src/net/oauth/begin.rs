@@ -7,8 +7,8 @@ use ring::rand::SecureRandom;
 use secrecy::zeroize::Zeroizing;
 use sha2::{Digest, Sha256};
 
-use super::answer::{Asked, Code, Denied};
-use super::request::{self, Trouble, encoded, tokens};
+use super::answer::{AuthorizationCode, Denied, GrantRequest};
+use super::request::{self, TokenTrouble, encoded, tokens};
 use super::{client_secret, keep};
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
@@ -19,16 +19,16 @@ const MAX_ADDRESS_BYTES: usize = 16 * 1024;
 
 /// One authorization request.
 #[derive(Debug)]
-pub struct Asking {
-    verifier: Verifier,
+pub struct SignInRequest {
+    verifier: CodeVerifier,
     state: String,
     redirect: String,
 }
 
 /// The PKCE verifier. Only its hash is sent before the code comes back.
-struct Verifier(Zeroizing<String>);
+struct CodeVerifier(Zeroizing<String>);
 
-impl std::fmt::Debug for Verifier {
+impl std::fmt::Debug for CodeVerifier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Verifier(…)")
     }
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Verifier {
 
 /// What a browser returned with.
 #[derive(Debug)]
-pub enum Came {
+pub enum BrowserReturn {
     /// The answer: an authorization code.
     Code(Zeroizing<String>),
     /// The answer: a refusal.
@@ -64,10 +64,10 @@ pub(super) fn random_word() -> Result<String> {
     Ok(BASE64URL_NOPAD.encode(&*bytes))
 }
 
-impl Asking {
+impl SignInRequest {
     /// A new request, whose answer goes to the address `redirect`.
     pub fn new(redirect: impl Into<String>) -> Result<Self> {
-        let verifier = Verifier(Zeroizing::new(random_word()?));
+        let verifier = CodeVerifier(Zeroizing::new(random_word()?));
         Ok(Self { verifier, state: random_word()?, redirect: redirect.into() })
     }
 
@@ -92,14 +92,18 @@ impl Asking {
 
     /// Reads the address, or its path, with which a browser returned. `may_be_bare`: a person pasted it, and some providers show
     /// the code alone.
-    pub fn came(&self, it: &SignIn, text: &str, may_be_bare: bool) -> Came {
+    pub fn came(&self, it: &SignIn, text: &str, may_be_bare: bool) -> BrowserReturn {
         let text = text.trim();
         if text.is_empty() || text.len() > MAX_ADDRESS_BYTES {
-            return Came::Other;
+            return BrowserReturn::Other;
         }
         let Some((_, query)) = text.split_once('?') else {
             let is_code = text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains("://");
-            return if may_be_bare && is_code { Came::Code(Zeroizing::new(text.to_owned())) } else { Came::Other };
+            return if may_be_bare && is_code {
+                BrowserReturn::Code(Zeroizing::new(text.to_owned()))
+            } else {
+                BrowserReturn::Other
+            };
         };
         let query = query.split('#').next().unwrap_or_default();
         let of = |name: &str| {
@@ -108,40 +112,45 @@ impl Asking {
             values.next().filter(|_| values.next().is_none())
         };
         if of("state").is_none_or(|state| state.as_str() != self.state) {
-            return Came::Other;
+            return BrowserReturn::Other;
         }
         // RFC 9207 2.4: an answer of another server. The issuer may be a path below the host, and only the host counts.
         if of("iss").is_some_and(|iss| origin(&iss) != origin(&it.endpoints.authorize)) {
             let text = format!("the answer does not come from {}: another server asks for the code", it.title());
-            return Came::No(Error::permanent(Kind::Protocol, text));
+            return BrowserReturn::No(Error::permanent(Kind::Protocol, text));
         }
         if let Some(error) = of("error") {
             let said = of("error_description").unwrap_or_default();
             let json = serde_json::json!({"error": error.as_str(), "error_description": said.as_str()}).to_string();
             let denied = Denied::read(json.as_bytes()).unwrap_or_default();
             let hush = |text: &str| request::hushed(&vec![("state", self.state.as_str())], text);
-            return Came::No(denied.explained(it, Asked::First, denied.meaning(400), &hush));
+            return BrowserReturn::No(denied.explained(it, GrantRequest::First, denied.meaning(400), &hush));
         }
         match of("code").filter(|code| !code.is_empty()) {
-            Some(code) => Came::Code(code),
-            None => Came::Other,
+            Some(code) => BrowserReturn::Code(code),
+            None => BrowserReturn::Other,
         }
     }
 
     /// Exchanges the code for tokens, and saves them.
-    pub async fn finish(self, it: &SignIn, code: Code) -> Result<Lasts> {
+    pub async fn finish(self, it: &SignIn, code: AuthorizationCode) -> Result<Lasts> {
         let (secret, it) = (client_secret(it).await?, it.clone());
         aside("sign-in", move || self.finish_blocking(&it, &code, secret.as_ref())).await?
     }
 
-    fn finish_blocking(&self, it: &SignIn, code: &Code, secret: Option<&secrecy::SecretString>) -> Result<Lasts> {
+    fn finish_blocking(
+        &self,
+        it: &SignIn,
+        code: &AuthorizationCode,
+        secret: Option<&secrecy::SecretString>,
+    ) -> Result<Lasts> {
         let form = vec![
             ("grant_type", "authorization_code"),
             ("code", code.as_str()),
             ("redirect_uri", self.redirect.as_str()),
             ("code_verifier", self.verifier.0.as_str()),
         ];
-        let came = tokens(it, secret, form, Asked::First).map_err(Trouble::into_error)?;
+        let came = tokens(it, secret, form, GrantRequest::First).map_err(TokenTrouble::into_error)?;
         if came.refresh.is_none() {
             return Ok(Lasts::Not);
         }
@@ -219,9 +228,9 @@ mod tests {
         }
     }
 
-    fn asking() -> Asking {
-        Asking {
-            verifier: Verifier(Zeroizing::new("v".into())),
+    fn asking() -> SignInRequest {
+        SignInRequest {
+            verifier: CodeVerifier(Zeroizing::new("v".into())),
             state: "s1".into(),
             redirect: "http://127.0.0.1:7".into(),
         }
@@ -229,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_address_has_the_challenge_and_never_the_verifier() {
-        let asking = Asking::new("http://127.0.0.1:7").unwrap();
+        let asking = SignInRequest::new("http://127.0.0.1:7").unwrap();
         let address = asking.address(&sign_in(), &[("prompt", "consent")]);
         assert!(address.starts_with("https://a.example/auth?response_type=code&client_id=id&"), "{address}");
         for part in [
@@ -242,21 +251,21 @@ mod tests {
             assert!(address.contains(part), "{address}");
         }
         assert!(!address.contains(asking.verifier.0.as_str()));
-        assert_ne!(Asking::new("x").unwrap().state, asking.state);
+        assert_ne!(SignInRequest::new("x").unwrap().state, asking.state);
     }
 
     /// RFC 7636, appendix B.
     #[test]
     fn the_challenge_is_that_of_the_standard() {
-        let verifier = Verifier(Zeroizing::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".into()));
-        let asking = Asking { verifier, ..asking() };
+        let verifier = CodeVerifier(Zeroizing::new("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk".into()));
+        let asking = SignInRequest { verifier, ..asking() };
         assert!(asking.address(&sign_in(), &[]).contains("code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"));
     }
 
     #[test]
     fn an_answer_is_believed_only_where_it_is_one() {
         let code = |text: &str, bare| match asking().came(&sign_in(), text, bare) {
-            Came::Code(code) => Some(code.to_string()),
+            BrowserReturn::Code(code) => Some(code.to_string()),
             _ => None,
         };
         assert_eq!(code("/?code=4%2F0a+b&state=s1", false).as_deref(), Some("4/0a b"));
@@ -273,7 +282,7 @@ mod tests {
         }
         for iss in ["https://evil.example", "http://a.example", "https://a.example:444", "https://a.example.evil"] {
             let came = asking().came(&sign_in(), &format!("/?code=x&state=s1&iss={iss}"), false);
-            assert!(matches!(came, Came::No(_)), "{iss}");
+            assert!(matches!(came, BrowserReturn::No(_)), "{iss}");
         }
     }
 
@@ -303,15 +312,15 @@ mod tests {
         crate::fuzz::try_changes("oauth-redirects", &known, |input| {
             let text = String::from_utf8_lossy(input);
             match asking().came(&sign_in(), &text, false) {
-                Came::Code(code) => {
+                BrowserReturn::Code(code) => {
                     assert!(!code.is_empty() && text.contains("state="), "{text}");
                     1
                 }
-                Came::No(error) => {
+                BrowserReturn::No(error) => {
                     assert!(!error.to_string().contains(char::is_control), "{error}");
                     2
                 }
-                Came::Other => 3,
+                BrowserReturn::Other => 3,
             }
         });
     }
@@ -319,7 +328,7 @@ mod tests {
     #[test]
     fn a_no_is_said_in_words() {
         let came = asking().came(&sign_in(), "/?error=access_denied&error_description=user+s1&state=s1", false);
-        let Came::No(error) = came else { panic!("{came:?}") };
+        let BrowserReturn::No(error) = came else { panic!("{came:?}") };
         assert!(error.to_string().contains("somebody declined"), "{error}");
     }
 }

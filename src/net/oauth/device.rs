@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
-use super::answer::{Asked, Denied, Device, Meaning};
-use super::request::{self, Form, Trouble, tokens};
+use super::answer::{Denied, Device, GrantMeaning, GrantRequest};
+use super::request::{self, FormFields, TokenTrouble, tokens};
 use super::{client_secret, keep};
 use crate::clean;
 use crate::config::oauth::SignIn;
@@ -22,7 +22,7 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the user has to type, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct DeviceCode {
     /// The page.
     pub page: String,
     /// The code. It is good for minutes, and shown to the user alone.
@@ -30,18 +30,18 @@ pub struct Entry {
 }
 
 /// Signs in. `show` tells the user what to type.
-pub async fn device(it: &SignIn, show: impl Fn(&Entry) + Send + 'static) -> Result<()> {
+pub async fn device(it: &SignIn, show: impl Fn(&DeviceCode) + Send + 'static) -> Result<()> {
     let (secret, it) = (client_secret(it).await?, it.clone());
     aside("sign-in", move || device_blocking(&it, secret.as_ref(), &show)).await?
 }
 
-fn device_blocking(it: &SignIn, secret: Option<&SecretString>, show: &dyn Fn(&Entry)) -> Result<()> {
+fn device_blocking(it: &SignIn, secret: Option<&SecretString>, show: &dyn Fn(&DeviceCode)) -> Result<()> {
     let Some(address) = &it.endpoints.device else {
         let text = format!("{} does not allow access to mail with a code for another device", it.title());
         return Err(Error::permanent(Kind::Usage, text).helped_by("`--paste` needs no browser on this machine either"));
     };
     let given = request_codes(it, address)?;
-    show(&Entry {
+    show(&DeviceCode {
         page: clean::line(given.verification_uri.as_bytes()),
         code: clean::line(given.user_code.as_bytes()),
     });
@@ -49,7 +49,7 @@ fn device_blocking(it: &SignIn, secret: Option<&SecretString>, show: &dyn Fn(&En
     let mut wait = Duration::from_secs(given.interval.max(1)).min(LONGEST_INTERVAL);
     while Instant::now() < until {
         rest(wait)?;
-        match tokens(it, secret, token_request(it, &given), Asked::First) {
+        match tokens(it, secret, token_request(it, &given), GrantRequest::First) {
             Ok(came) => return keep(it, came),
             Err(trouble) => wait = next_wait(wait, trouble)?,
         }
@@ -67,7 +67,7 @@ fn request_codes(it: &SignIn, address: &str) -> Result<Device> {
     match Denied::read(&answer.body) {
         Some(denied) => {
             let hush = |text: &str| text.to_owned();
-            Err(denied.explained(it, Asked::First, denied.meaning(answer.status), &hush))
+            Err(denied.explained(it, GrantRequest::First, denied.meaning(answer.status), &hush))
         }
         None => {
             let text = format!("{} answered {} and gave no code", it.title(), answer.status);
@@ -76,7 +76,7 @@ fn request_codes(it: &SignIn, address: &str) -> Result<Device> {
     }
 }
 
-fn token_request<'a>(it: &SignIn, given: &'a Device) -> Form<'a> {
+fn token_request<'a>(it: &SignIn, given: &'a Device) -> FormFields<'a> {
     // Yandex's device flow is older than the standard.
     if it.provider.is_some_and(|provider| provider.name == "yandex") {
         return vec![("grant_type", "device_code"), ("code", given.device_code.0.as_str())];
@@ -85,13 +85,13 @@ fn token_request<'a>(it: &SignIn, given: &'a Device) -> Form<'a> {
 }
 
 /// How long to wait before the next poll; an error if polling has ended.
-fn next_wait(wait: Duration, trouble: Trouble) -> Result<Duration> {
+fn next_wait(wait: Duration, trouble: TokenTrouble) -> Result<Duration> {
     match trouble {
-        Trouble::Denied { word, .. } if &*word == "authorization_pending" => Ok(wait),
-        Trouble::Denied { word, .. } if &*word == "slow_down" => Ok((wait + SLOW_DOWN_STEP).min(LONGEST_INTERVAL)),
-        Trouble::Denied { meaning: Meaning::Passing, .. } => Ok(wait),
+        TokenTrouble::Denied { word, .. } if &*word == "authorization_pending" => Ok(wait),
+        TokenTrouble::Denied { word, .. } if &*word == "slow_down" => Ok((wait + SLOW_DOWN_STEP).min(LONGEST_INTERVAL)),
+        TokenTrouble::Denied { meaning: GrantMeaning::Passing, .. } => Ok(wait),
         // The provider cannot be reached for a moment. The code is valid for minutes (RFC 8628 3.5 asks for longer waits).
-        Trouble::Away(e) if e.is_transient() => Ok((wait * 2).min(LONGEST_INTERVAL)),
+        TokenTrouble::Away(e) if e.is_transient() => Ok((wait * 2).min(LONGEST_INTERVAL)),
         trouble => Err(trouble.into_error()),
     }
 }
@@ -111,21 +111,21 @@ fn rest(wait: Duration) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn denied(word: &str, meaning: Meaning) -> Trouble {
+    fn denied(word: &str, meaning: GrantMeaning) -> TokenTrouble {
         let error = Error::permanent(Kind::Auth, word);
-        Trouble::Denied { meaning, error, word: word.into() }
+        TokenTrouble::Denied { meaning, error, word: word.into() }
     }
 
     #[test]
     fn the_answers_of_rfc_8628_are_known() {
         let wait = Duration::from_secs(5);
-        assert_eq!(next_wait(wait, denied("authorization_pending", Meaning::Person)).unwrap(), wait);
-        assert_eq!(next_wait(wait, denied("slow_down", Meaning::Passing)).unwrap(), Duration::from_secs(10));
-        assert_eq!(next_wait(LONGEST_INTERVAL, denied("slow_down", Meaning::Passing)).unwrap(), LONGEST_INTERVAL);
-        let away = Trouble::Away(Error::transient(Kind::Network, "away"));
+        assert_eq!(next_wait(wait, denied("authorization_pending", GrantMeaning::Person)).unwrap(), wait);
+        assert_eq!(next_wait(wait, denied("slow_down", GrantMeaning::Passing)).unwrap(), Duration::from_secs(10));
+        assert_eq!(next_wait(LONGEST_INTERVAL, denied("slow_down", GrantMeaning::Passing)).unwrap(), LONGEST_INTERVAL);
+        let away = TokenTrouble::Away(Error::transient(Kind::Network, "away"));
         assert_eq!(next_wait(wait, away).unwrap(), Duration::from_secs(10));
         for word in ["authorization_declined", "access_denied", "expired_token", "bad_verification_code"] {
-            assert!(next_wait(wait, denied(word, Meaning::Person)).is_err(), "{word}");
+            assert!(next_wait(wait, denied(word, GrantMeaning::Person)).is_err(), "{word}");
         }
     }
 }

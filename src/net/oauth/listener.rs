@@ -30,7 +30,7 @@ pub struct Listener {
 
 /// What a request was, by its path.
 #[derive(Debug)]
-pub enum Page<T> {
+pub enum CallbackPage<T> {
     /// The answer that we wait for.
     Answer(T),
     /// Anything else.
@@ -70,7 +70,7 @@ impl Listener {
     }
 
     /// Waits for the answer. Blocks.
-    pub fn wait<T>(self, limit: Duration, page: impl Fn(&str) -> Page<T>) -> Result<T> {
+    pub fn wait<T>(self, limit: Duration, page: impl Fn(&str) -> CallbackPage<T>) -> Result<T> {
         let until = Instant::now() + limit;
         let (requests, heard) = mpsc::channel();
         let open = Arc::new(AtomicUsize::new(0));
@@ -84,11 +84,11 @@ impl Listener {
             }
             let Ok((path, stream)) = heard.recv_timeout(ACCEPT_POLL) else { continue };
             match page(&path) {
-                Page::Answer(answer) => {
+                CallbackPage::Answer(answer) => {
                     respond(stream, "200 OK", DONE_PAGE);
                     return Ok(answer);
                 }
-                Page::Other => respond(stream, "404 Not Found", OTHER_PAGE),
+                CallbackPage::Other => respond(stream, "404 Not Found", OTHER_PAGE),
             }
         }
         Err(Error::transient(
@@ -175,7 +175,8 @@ mod tests {
     fn a_connection_that_says_nothing_and_wrong_answers_hold_up_nobody() {
         let listener = Listener::open(None).unwrap();
         let port = listener.port();
-        let page = |path: &str| if path == "/?right" { Page::Answer(path.to_owned()) } else { Page::Other };
+        let page =
+            |path: &str| if path == "/?right" { CallbackPage::Answer(path.to_owned()) } else { CallbackPage::Other };
         let waiting = std::thread::spawn(move || listener.wait(SIGN_IN_TIMEOUT, page));
         let _silent = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         assert!(ask(port, "GET /favicon.ico HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 404"));
@@ -187,7 +188,7 @@ mod tests {
     #[test]
     fn whoever_does_not_come_is_not_waited_for() {
         let listener = Listener::open(None).unwrap();
-        let error = listener.wait(Duration::from_millis(50), |_| Page::<()>::Other).unwrap_err();
+        let error = listener.wait(Duration::from_millis(50), |_| CallbackPage::<()>::Other).unwrap_err();
         assert!(error.is_transient(), "{error}");
     }
 }

@@ -25,16 +25,16 @@ mod request;
 mod store;
 mod unused;
 
-pub use begin::{Asking, Came, Lasts, loopback_port, redirect_at};
-pub use device::{Entry, device};
-pub use listener::{Listener, Page, SIGN_IN_TIMEOUT};
-pub use renew::{Standing, after_login, finish, has_died, keep_alive, secret, standing, try_out};
+pub use begin::{BrowserReturn, Lasts, SignInRequest, loopback_port, redirect_at};
+pub use device::{DeviceCode, device};
+pub use listener::{CallbackPage, Listener, SIGN_IN_TIMEOUT};
+pub use renew::{SignInStanding, after_login, finish, has_died, keep_alive, secret, standing, try_out};
 pub use unused::{Unused, forget_unused, unused};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use self::answer::{Denied, Tokens};
-use self::store::{Kept, Store, now};
+use self::store::{KeptSignIn, SignInFile, now};
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
 use crate::net::remembered;
@@ -47,8 +47,8 @@ fn not_signed_in(it: &SignIn) -> Error {
 }
 
 /// The file with the tokens of a sign-in. Without a client id there is none.
-fn store_of(it: &SignIn) -> Result<Store> {
-    Store::of(it).ok_or_else(|| {
+fn store_of(it: &SignIn) -> Result<SignInFile> {
+    SignInFile::of(it).ok_or_else(|| {
         Error::permanent(Kind::Auth, format!("no client id for {} is known", it.title()))
             .helped_by(format!("`mailsluice login {}` says how to get one", it.name))
     })
@@ -72,11 +72,11 @@ fn keep(it: &SignIn, tokens: Tokens) -> Result<()> {
     let store = store_of(it)?;
     let _lock = store.lock()?;
     let now = now();
-    store.write(&Kept {
+    store.write(&KeptSignIn {
         id: begin::random_word()?,
         user: it.user.clone(),
         name: it.name.clone(),
-        provider: store::Provider::of(it),
+        provider: store::KeptProvider::of(it),
         scope: it.scope.clone(),
         signed_in: now,
         renewed: now,
@@ -93,13 +93,13 @@ pub async fn forget(it: &SignIn) -> Result<(bool, Option<Error>)> {
     // A locked keyring does not prevent signing out on this machine.
     let secret = client_secret(it).await;
     let store = store_of(it)?;
-    let provider = store::Provider::of(it);
+    let provider = store::KeptProvider::of(it);
     crate::net::http::aside("sign-in", move || forget_blocking(&store, &provider, secret)).await?
 }
 
 fn forget_blocking(
-    store: &Store,
-    provider: &store::Provider,
+    store: &SignInFile,
+    provider: &store::KeptProvider,
     secret: Result<Option<SecretString>>,
 ) -> Result<(bool, Option<Error>)> {
     let _lock = store.lock()?;
@@ -114,7 +114,12 @@ fn forget_blocking(
     }
 }
 
-fn revoke(provider: &store::Provider, address: &str, token: &str, secret: Result<Option<SecretString>>) -> Result<()> {
+fn revoke(
+    provider: &store::KeptProvider,
+    address: &str,
+    token: &str,
+    secret: Result<Option<SecretString>>,
+) -> Result<()> {
     let mut form = vec![("token", token)];
     let secret = secret?;
     // Google takes the token alone, and refuses a question with more in it.

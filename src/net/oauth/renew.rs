@@ -7,11 +7,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-use super::answer::{Asked, Meaning};
-use super::app::{Account, SIGNED};
+use super::answer::{GrantMeaning, GrantRequest};
+use super::app::{SIGNED, ServiceAccount};
 use super::begin::random_word;
-use super::request::{Trouble, tokens};
-use super::store::{Hidden, Kept, Over, Provider, Store, now};
+use super::request::{TokenTrouble, tokens};
+use super::store::{HiddenText, KeptProvider, KeptSignIn, Over, SignInFile, now};
 use super::{client_secret, not_signed_in, store_of};
 use crate::config::oauth::{Flow, SignIn};
 use crate::config::secret::Password;
@@ -48,7 +48,7 @@ pub fn finish(limit: Duration) {
 
 /// Why tokens are renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
+enum RenewalCause {
     /// The access token has expired.
     Ended,
     /// The sign-in was not used for a week.
@@ -59,12 +59,12 @@ enum Why {
 /// transient; if somebody has to sign in again, it is permanent.
 pub async fn secret(password: &Password) -> Result<SecretString> {
     match password.sign_in() {
-        Some(it) => access_token_for(it, Why::Ended).await,
+        Some(it) => access_token_for(it, RenewalCause::Ended).await,
         None => remembered::revealed(password).await,
     }
 }
 
-async fn access_token_for(it: &SignIn, why: Why) -> Result<SecretString> {
+async fn access_token_for(it: &SignIn, why: RenewalCause) -> Result<SecretString> {
     let store = store_of(it)?;
     let read = {
         let (store, it) = (store.clone(), it.clone());
@@ -74,12 +74,12 @@ async fn access_token_for(it: &SignIn, why: Why) -> Result<SecretString> {
         return Ok(token);
     }
     // It may have to be asked of a person, so it is not asked for before it is needed.
-    let by = By { secret: client_secret(it).await?, account: Account::of(it).await? };
+    let by = By { secret: client_secret(it).await?, account: ServiceAccount::of(it).await? };
     let it = it.clone();
     aside("sign-in", move || renew_blocking(&store, &it, &by, why)).await?
 }
 
-fn read_saved(store: &Store, it: &SignIn, why: Why) -> Result<Option<SecretString>> {
+fn read_saved(store: &SignInFile, it: &SignIn, why: RenewalCause) -> Result<Option<SecretString>> {
     let with_advice = |e: Error| match e.kind() {
         Kind::Auth => e.helped_by(format!("run `mailsluice login {}`", it.name)),
         _ => e,
@@ -96,21 +96,21 @@ fn read_saved(store: &Store, it: &SignIn, why: Why) -> Result<Option<SecretStrin
 /// What proves to a provider who we are, besides the refresh token.
 struct By {
     secret: Option<SecretString>,
-    account: Option<Account>,
+    account: Option<ServiceAccount>,
 }
 
 /// The saved access token, if it is still valid; an error if the sign-in has ended and the provider need not be asked again.
-fn saved_token(kept: &Kept, why: Why) -> Result<Option<SecretString>> {
+fn saved_token(kept: &KeptSignIn, why: RenewalCause) -> Result<Option<SecretString>> {
     let now = now();
     if let Some(over) = kept.is_over(now) {
         return Err(Error::permanent(Kind::Auth, over));
     }
-    let fresh = kept.fresh(now).filter(|_| why == Why::Ended || !kept.is_unused(now));
-    Ok(fresh.map(Hidden::secret))
+    let fresh = kept.fresh(now).filter(|_| why == RenewalCause::Ended || !kept.is_unused(now));
+    Ok(fresh.map(HiddenText::secret))
 }
 
 /// Renews the tokens, unless another process did while we waited for the lock. Blocks.
-fn renew_blocking(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<SecretString> {
+fn renew_blocking(store: &SignInFile, it: &SignIn, by: &By, why: RenewalCause) -> Result<SecretString> {
     let _lock = store.lock()?;
     let mut kept = match store.read() {
         Ok(Some(kept)) => kept,
@@ -139,7 +139,7 @@ fn renew_blocking(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<Secre
     if !scope.is_empty() && signed.is_none() {
         form.push(("scope", &scope));
     }
-    match tokens(it, by.secret.as_ref(), form, Asked::Renewal) {
+    match tokens(it, by.secret.as_ref(), form, GrantRequest::Renewal) {
         Ok(came) => {
             kept.renewed = now();
             kept.refresh_token = came.refresh.unwrap_or(kept.refresh_token);
@@ -149,7 +149,7 @@ fn renew_blocking(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<Secre
             store.write(&kept)?;
             Ok(token)
         }
-        Err(Trouble::Denied { meaning: Meaning::Over, error, .. }) if it.needs_a_person() => {
+        Err(TokenTrouble::Denied { meaning: GrantMeaning::Over, error, .. }) if it.needs_a_person() => {
             // The refresh token stays: if this is a mistake of the provider, it may work again.
             kept.access_token = None;
             kept.over = Some(Over { at: now(), why: error.to_string() });
@@ -167,16 +167,16 @@ fn renew_blocking(store: &Store, it: &SignIn, by: &By, why: Why) -> Result<Secre
 }
 
 /// The record before the first tokens of a sign-in without a person.
-fn empty_record(it: &SignIn) -> Result<Kept> {
-    Ok(Kept {
+fn empty_record(it: &SignIn) -> Result<KeptSignIn> {
+    Ok(KeptSignIn {
         id: random_word()?,
         user: it.user.clone(),
         name: it.name.clone(),
-        provider: Provider::of(it),
+        provider: KeptProvider::of(it),
         scope: it.scope.clone(),
         signed_in: now(),
         renewed: 0,
-        refresh_token: Hidden(Zeroizing::default()),
+        refresh_token: HiddenText(Zeroizing::default()),
         access_token: None,
         expires_in: 0,
         over: None,
@@ -217,7 +217,7 @@ pub async fn has_died(password: &Password, error: &Error) -> bool {
 /// Called when a server refused this access token, or the saved one. Returns whether another one may help, and forgets the saved
 /// one then, so that the next is requested anew. A token that was just issued stays: a closed mailbox costs only one more attempt.
 async fn another_may_help(password: &Password, refused: Option<&SecretString>) -> bool {
-    let Some(store) = password.sign_in().and_then(Store::of) else { return false };
+    let Some(store) = password.sign_in().and_then(SignInFile::of) else { return false };
     let refused = refused.cloned();
     let forget = move || -> Result<bool> {
         let _lock = store.lock()?;
@@ -250,10 +250,10 @@ pub async fn keep_alive(sign_ins: &[SignIn]) {
         }
     }
     // Most sign-ins are in constant use.
-    let is_unused = |it: &SignIn| matches!(standing(it), Standing::SignedIn { is_unused: true });
+    let is_unused = |it: &SignIn| matches!(standing(it), SignInStanding::SignedIn { is_unused: true });
     let unused = aside("sign-in", move || all.into_iter().filter(is_unused).collect::<Vec<_>>()).await;
     for it in unused.unwrap_or_default() {
-        match access_token_for(&it, Why::Unused).await {
+        match access_token_for(&it, RenewalCause::Unused).await {
             Ok(_) => tracing::info!("{}: the sign-in at {} was used once more", it.name, it.title()),
             Err(e) => tracing::info!("{}: {e}", it.name),
         }
@@ -262,12 +262,12 @@ pub async fn keep_alive(sign_ins: &[SignIn]) {
 
 /// Requests a token now, for a sign-in that needs no person, to see at once whether it works.
 pub async fn try_out(it: &SignIn) -> Result<()> {
-    access_token_for(it, Why::Ended).await.map(drop)
+    access_token_for(it, RenewalCause::Ended).await.map(drop)
 }
 
 /// The state of a sign-in, without asking the provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum SignInStanding {
     /// No client id is known, so the provider would not accept this program.
     NoClient,
     /// Nobody has signed in.
@@ -287,16 +287,16 @@ pub enum Standing {
 }
 
 /// The state of a sign-in. A file that cannot be read counts as no sign-in here; the error is reported when a token is needed.
-pub fn standing(it: &SignIn) -> Standing {
-    let Some(store) = Store::of(it) else { return Standing::NoClient };
+pub fn standing(it: &SignIn) -> SignInStanding {
+    let Some(store) = SignInFile::of(it) else { return SignInStanding::NoClient };
     if !it.needs_a_person() {
-        return Standing::SignedIn { is_unused: false };
+        return SignInStanding::SignedIn { is_unused: false };
     }
     match store.read() {
-        Ok(Some(Kept { over: Some(over), .. })) => {
-            Standing::Over { why: over.why, since: Timestamp::from_second(over.at).unwrap_or_default() }
+        Ok(Some(KeptSignIn { over: Some(over), .. })) => {
+            SignInStanding::Over { why: over.why, since: Timestamp::from_second(over.at).unwrap_or_default() }
         }
-        Ok(Some(kept)) => Standing::SignedIn { is_unused: kept.is_unused(now()) },
-        _ => Standing::Nobody,
+        Ok(Some(kept)) => SignInStanding::SignedIn { is_unused: kept.is_unused(now()) },
+        _ => SignInStanding::Nobody,
     }
 }

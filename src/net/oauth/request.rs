@@ -6,7 +6,7 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::answer::{Asked, Denied, Meaning, Tokens};
+use super::answer::{Denied, GrantMeaning, GrantRequest, Tokens};
 use crate::clean;
 use crate::config::oauth::SignIn;
 use crate::error::{Error, Kind, Result};
@@ -19,25 +19,25 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: u64 = 128 * 1024;
 
 /// The fields of a form.
-pub(super) type Form<'a> = Vec<(&'a str, &'a str)>;
+pub(super) type FormFields<'a> = Vec<(&'a str, &'a str)>;
 
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct HttpAnswer {
     pub(super) status: u16,
     pub(super) body: Zeroizing<Vec<u8>>,
 }
 
 /// Why a request brought no tokens.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum TokenTrouble {
     /// The provider refused.
-    Denied { meaning: Meaning, error: Error, word: Box<str> },
+    Denied { meaning: GrantMeaning, error: Error, word: Box<str> },
     /// There was no connection, no answer, or not one from a provider. It says nothing about the sign-in.
     Away(Error),
 }
 
-impl Trouble {
+impl TokenTrouble {
     pub(super) fn into_error(self) -> Error {
         match self {
             Self::Denied { error, .. } | Self::Away(error) => error,
@@ -46,7 +46,7 @@ impl Trouble {
 }
 
 /// Posts a form. Blocks. Any status is returned as an answer.
-pub(super) fn post(address: &str, form: &Form<'_>) -> Result<Answer> {
+pub(super) fn post(address: &str, form: &FormFields<'_>) -> Result<HttpAnswer> {
     let host = crate::config::oauth::host_of(address);
     let doing = || format!("asking {}", clean::short(host, 80));
     let request = agent(address.starts_with("https://"), TIMEOUT)
@@ -62,20 +62,20 @@ pub(super) fn post(address: &str, form: &Form<'_>) -> Result<Answer> {
     let read = answer.body_mut().as_reader().take(MAX_ANSWER_BYTES).read_to_end(&mut body);
     read.map_err(|e| Error::network(doing(), e))?;
     tracing::debug!(host, status, "an answer came (hidden)");
-    Ok(Answer { status, body })
+    Ok(HttpAnswer { status, body })
 }
 
 /// Requests tokens.
 pub(super) fn tokens(
     it: &SignIn,
     secret: Option<&SecretString>,
-    form: Form<'_>,
-    asked: Asked,
-) -> Result<Tokens, Trouble> {
-    let mut form: Form<'_> = form;
+    form: FormFields<'_>,
+    asked: GrantRequest,
+) -> Result<Tokens, TokenTrouble> {
+    let mut form: FormFields<'_> = form;
     form.extend(it.client.as_ref().map(|client| ("client_id", client.id.as_str())));
     form.extend(secret.map(|secret| ("client_secret", secret.expose_secret())));
-    let answer = post(&it.endpoints.token, &form).map_err(|e| Trouble::Away(about(it, e)))?;
+    let answer = post(&it.endpoints.token, &form).map_err(|e| TokenTrouble::Away(about(it, e)))?;
     if let (200..=299, Some(tokens)) = (answer.status, Tokens::read(&answer.body)) {
         return Ok(tokens);
     }
@@ -84,12 +84,12 @@ pub(super) fn tokens(
         Some(denied) => {
             let meaning = denied.meaning(answer.status);
             let error = denied.explained(it, asked, meaning, &hush);
-            Err(Trouble::Denied { meaning, error, word: denied.error.into() })
+            Err(TokenTrouble::Denied { meaning, error, word: denied.error.into() })
         }
         // The page of a proxy or of a captive portal.
         None => {
             let said = format!("HTTP status {}, and the body is not an OAuth answer", answer.status);
-            Err(Trouble::Away(about(it, Error::transient(Kind::Protocol, said))))
+            Err(TokenTrouble::Away(about(it, Error::transient(Kind::Protocol, said))))
         }
     }
 }
@@ -99,7 +99,7 @@ fn about(it: &SignIn, error: Error) -> Error {
 }
 
 /// A provider's text, with every secret that was sent to it removed.
-pub(super) fn hushed(form: &Form<'_>, text: &str) -> String {
+pub(super) fn hushed(form: &FormFields<'_>, text: &str) -> String {
     const PUBLIC_FIELDS: [&str; 6] =
         ["client_id", "grant_type", "redirect_uri", "scope", "token_type_hint", "device_name"];
     let secrets = form.iter().filter(|(name, _)| !PUBLIC_FIELDS.contains(name));
@@ -111,7 +111,7 @@ pub(super) fn hushed(form: &Form<'_>, text: &str) -> String {
 }
 
 /// Encodes a form as `application/x-www-form-urlencoded`.
-pub(super) fn encoded(form: &Form<'_>) -> Zeroizing<String> {
+pub(super) fn encoded(form: &FormFields<'_>) -> Zeroizing<String> {
     let length = form.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
     let mut text = Zeroizing::new(String::with_capacity(length));
     for (name, value) in form {

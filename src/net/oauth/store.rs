@@ -37,27 +37,27 @@ const RETRY_ENDED_AFTER_SECONDS: i64 = 3600;
 
 /// A text that is wiped from memory, and is written to the file only.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Hidden(pub(super) Zeroizing<String>);
+pub(super) struct HiddenText(pub(super) Zeroizing<String>);
 
-impl Hidden {
+impl HiddenText {
     pub(super) fn secret(&self) -> SecretString {
         SecretString::from(self.0.as_str())
     }
 }
 
-impl fmt::Debug for Hidden {
+impl fmt::Debug for HiddenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(hidden)")
     }
 }
 
-impl Serialize for Hidden {
+impl Serialize for HiddenText {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
         to.serialize_str(&self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Hidden {
+impl<'de> Deserialize<'de> for HiddenText {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
         String::deserialize(from).map(|text| Self(Zeroizing::new(text)))
     }
@@ -65,7 +65,7 @@ impl<'de> Deserialize<'de> for Hidden {
 
 /// The content of a file. Times are in seconds since 1970, by our own clock.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct KeptSignIn {
     /// Different for each time that somebody signed in.
     pub(super) id: String,
     /// Whose sign-in it is, for a reader of the file.
@@ -75,7 +75,7 @@ pub(super) struct Kept {
     pub(super) name: String,
     /// What `logout` needs when the config no longer describes this sign-in.
     #[serde(default)]
-    pub(super) provider: Provider,
+    pub(super) provider: KeptProvider,
     /// The requested scope.
     pub(super) scope: String,
     /// When somebody signed in.
@@ -83,8 +83,8 @@ pub(super) struct Kept {
     /// When the provider last issued tokens.
     pub(super) renewed: i64,
     /// Empty if no person signed in.
-    pub(super) refresh_token: Hidden,
-    pub(super) access_token: Option<Hidden>,
+    pub(super) refresh_token: HiddenText,
+    pub(super) access_token: Option<HiddenText>,
     /// How long the access token is valid after `renewed`, in seconds.
     pub(super) expires_in: u64,
     /// Set when the provider has ended the sign-in.
@@ -94,7 +94,7 @@ pub(super) struct Kept {
 
 /// The provider of a sign-in, as the config described it when somebody signed in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Provider {
+pub(super) struct KeptProvider {
     /// As people call it.
     pub(super) title: String,
     pub(super) client_id: String,
@@ -102,7 +102,7 @@ pub(super) struct Provider {
     pub(super) revoke: Option<String>,
 }
 
-impl Provider {
+impl KeptProvider {
     pub(super) fn of(it: &SignIn) -> Self {
         Self {
             title: it.title().to_owned(),
@@ -120,20 +120,20 @@ pub(super) struct Over {
     pub(super) why: String,
 }
 
-impl Kept {
+impl KeptSignIn {
     /// The access token, while it need not be renewed.
-    pub(super) fn fresh(&self, now: i64) -> Option<&Hidden> {
+    pub(super) fn fresh(&self, now: i64) -> Option<&HiddenText> {
         let life = self.life();
         self.lives(now, life - RENEW_BEFORE_END_SECONDS.min(life / 2))
     }
 
     /// The access token, while it is valid.
-    pub(super) fn still_good(&self, now: i64) -> Option<&Hidden> {
+    pub(super) fn still_good(&self, now: i64) -> Option<&HiddenText> {
         self.lives(now, self.life())
     }
 
     /// A token from the future was issued while the clock was wrong, so its age is unknown and it is not used.
-    fn lives(&self, now: i64, life: i64) -> Option<&Hidden> {
+    fn lives(&self, now: i64, life: i64) -> Option<&HiddenText> {
         self.access_token.as_ref().filter(|_| (self.renewed..self.renewed.saturating_add(life)).contains(&now))
     }
 
@@ -170,11 +170,11 @@ pub(super) fn now() -> i64 {
 
 /// The file of one sign-in.
 #[derive(Clone, Debug)]
-pub(super) struct Store {
+pub(super) struct SignInFile {
     path: PathBuf,
 }
 
-impl Store {
+impl SignInFile {
     /// `None` without a client id.
     pub(super) fn of(it: &SignIn) -> Option<Self> {
         it.file().map(|path| Self { path })
@@ -204,7 +204,7 @@ impl Store {
     }
 
     /// What is saved; `None` if nobody has signed in.
-    pub(super) fn read(&self) -> Result<Option<Kept>> {
+    pub(super) fn read(&self) -> Result<Option<KeptSignIn>> {
         let doing = || format!("reading the sign-in {}", self.path.display());
         match read_private(&self.path) {
             Ok(text) => match serde_json::from_str(&text) {
@@ -251,7 +251,7 @@ impl Store {
     }
 
     /// Replaces the file, durably. Needs the lock.
-    pub(super) fn write(&self, kept: &Kept) -> Result<()> {
+    pub(super) fn write(&self, kept: &KeptSignIn) -> Result<()> {
         let doing = || format!("writing the sign-in {}", self.path.display());
         let text = serde_json::to_vec(kept).map(Zeroizing::new);
         let text = text.map_err(|e| Error::permanent(Kind::State, doing()).because(e))?;
@@ -320,16 +320,16 @@ fn sync(folder: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
-    fn hidden(text: &str) -> Hidden {
-        Hidden(Zeroizing::new(text.to_owned()))
+    fn hidden(text: &str) -> HiddenText {
+        HiddenText(Zeroizing::new(text.to_owned()))
     }
 
-    fn kept(renewed: i64, expires_in: u64) -> Kept {
-        Kept {
+    fn kept(renewed: i64, expires_in: u64) -> KeptSignIn {
+        KeptSignIn {
             id: "1".into(),
             user: "me".into(),
             name: "work".into(),
-            provider: Provider::default(),
+            provider: KeptProvider::default(),
             scope: "mail".into(),
             signed_in: 0,
             renewed,
@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read_and_private_and_nothing_else_is_there() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store { path: folder.path().join("sign-ins/x.json") };
+        let store = SignInFile { path: folder.path().join("sign-ins/x.json") };
         assert_eq!(store.read().unwrap(), None);
         let lock = store.lock().unwrap();
         let mut it = kept(1, 2);
@@ -400,7 +400,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_not_shown() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store { path: folder.path().join("x.json") };
+        let store = SignInFile { path: folder.path().join("x.json") };
         std::fs::write(&store.path, "{\"refresh_token\": hush-hush").unwrap();
         let said = store.read().unwrap_err().to_string();
         assert!(said.contains("damaged") && !said.contains("hush"), "{said}");

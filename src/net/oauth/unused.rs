@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use super::forget_blocking;
-use super::store::{Provider, Store};
+use super::store::{KeptProvider, SignInFile};
 use crate::config::Config;
 use crate::error::{Error, Result};
 
@@ -17,8 +17,8 @@ pub struct Unused {
     pub user: String,
     /// As people call the provider.
     pub title: String,
-    provider: Provider,
-    store: Store,
+    provider: KeptProvider,
+    store: SignInFile,
 }
 
 /// All sign-ins in the state folder that no account or relay of the config uses.
@@ -27,16 +27,16 @@ pub struct Unused {
 /// The folder cannot be read.
 pub fn unused(config: &Config) -> Result<Vec<Unused>> {
     let used: Vec<PathBuf> = config.sign_ins().filter_map(|it| it.file()).collect();
-    let all = Store::all_in(&config.sign_in_folder())?;
+    let all = SignInFile::all_in(&config.sign_in_folder())?;
     Ok(all.into_iter().filter(|store| !used.iter().any(|path| path == store.path())).map(described).collect())
 }
 
-fn described(store: Store) -> Unused {
+fn described(store: SignInFile) -> Unused {
     let file = store.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
     // A damaged file may still hold a token that somebody can read: it is listed, too.
     let (name, user, provider) = match store.read() {
         Ok(Some(kept)) => (kept.name, kept.user, kept.provider),
-        _ => (String::new(), String::new(), Provider::default()),
+        _ => (String::new(), String::new(), KeptProvider::default()),
     };
     let name = if name.is_empty() { file } else { name };
     let title = if provider.title.is_empty() { "its provider".to_owned() } else { provider.title.clone() };

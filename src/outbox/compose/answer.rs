@@ -1,7 +1,7 @@
 //! Composes answers (RFC 3834 3 and RFC 5230 5).
 
-use super::{Desk, Head, bare, body};
-use crate::decision::{Form, Reject, Reply, Vacation};
+use super::{Desk, HeaderWriter, bare, body};
+use crate::decision::{Reject, Reply, ReplyForm, Vacation};
 use crate::message::{Bytes, Message};
 
 /// References is cut to this many ids, the first and the last ones. RFC 5322 2.1.1 limits the line, not the list.
@@ -38,7 +38,7 @@ fn subject(original: &Message) -> Option<&str> {
     original.first("Subject").map(str::trim).filter(|subject| !subject.is_empty())
 }
 
-fn answer(mut head: Head, text: &str, form: &Form) -> Message {
+fn answer(mut head: HeaderWriter, text: &str, form: &ReplyForm) -> Message {
     head.add("MIME-Version", "1.0");
     let body = if form.mime { body::entity_part(text) } else { body::text_part(text) };
     let mail = head.0 + &body;
@@ -46,12 +46,12 @@ fn answer(mut head: Head, text: &str, form: &Form) -> Message {
 }
 
 /// The sender: the rule's, or else the user's own address that the message was sent to.
-fn sender(original: &Message, from: Option<&str>, form: &Form, desk: &Desk<'_>) -> String {
+fn sender(original: &Message, from: Option<&str>, form: &ReplyForm, desk: &Desk<'_>) -> String {
     from.map_or_else(|| desk.addressed(original, &form.addresses), str::to_owned)
 }
 
-fn head(original: &Message, from: &str, to: &str, subject: &str, desk: &Desk<'_>) -> Head {
-    let mut head = Head::default();
+fn head(original: &Message, from: &str, to: &str, subject: &str, desk: &Desk<'_>) -> HeaderWriter {
+    let mut head = HeaderWriter::default();
     head.add("From", from);
     head.add("To", to);
     head.add("Subject", subject);
@@ -114,7 +114,7 @@ pub fn reject(original: &Message, reject: &Reject, desk: &Desk<'_>) -> Message {
     let mut head = head(original, &own, &reject.to, "Rejected: your message was not accepted", desk);
     let boundary = format!("mailsluice-{}-{}", desk.id, desk.now.timestamp().as_second());
     head.add("MIME-Version", "1.0");
-    let mut report = Head::default();
+    let mut report = HeaderWriter::default();
     // The name of this machine is left out, which RFC 8098 3.2.1 permits.
     report.add("Reporting-UA", "mailsluice");
     report.add("Final-Recipient", &format!("rfc822; {}", bare(&own)));

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read};
 
-use super::{Desk, Head, bare};
+use super::{Desk, HeaderWriter, bare};
 use crate::decision::{Redirect, RedirectMode};
 use crate::message::{Bytes, Edit, Message, REDIRECTED_FROM};
 
@@ -46,7 +46,7 @@ fn resent(redirect: &Redirect, desk: &Desk<'_>) -> Vec<Edit> {
 
 /// A message from the user with the original attached. It passes DMARC, because the From is the user's.
 fn attached(original: &Message, redirect: &Redirect, desk: &Desk<'_>) -> io::Result<Message> {
-    let mut head = Head::default();
+    let mut head = HeaderWriter::default();
     head.add("From", desk.from);
     head.add("To", &redirect.to.join(", "));
     head.add("Subject", &format!("Fwd: {}", original.first("Subject").unwrap_or_default()));

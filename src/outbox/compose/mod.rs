@@ -36,9 +36,9 @@ pub struct Desk<'a> {
 
 /// A header block under construction.
 #[derive(Debug, Default)]
-struct Head(String);
+struct HeaderWriter(String);
 
-impl Head {
+impl HeaderWriter {
     fn add(&mut self, name: &str, value: &str) {
         self.0.push_str(&composed_field(name, value));
     }

@@ -1,6 +1,6 @@
 //! Composes a notification as mail (RFC 5436).
 
-use super::{Desk, Head, bare, body};
+use super::{Desk, HeaderWriter, bare, body};
 use crate::decision::{Importance, Notify};
 use crate::message::{Bytes, Message};
 
@@ -9,7 +9,7 @@ const LONGEST_TEXT_BYTES: usize = 4 * 1024;
 
 /// A short message to the user.
 pub fn notification(notify: &Notify, to: &str, desk: &Desk<'_>) -> Message {
-    let mut head = Head::default();
+    let mut head = HeaderWriter::default();
     // Tells the receiver that the message is automatic and whose it is (RFC 5436 2.7.1).
     head.add("Auto-Submitted", &format!("auto-notified; owner-email=\"{}\"", bare(desk.from)));
     head.add("From", desk.from);

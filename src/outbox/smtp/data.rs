@@ -34,7 +34,7 @@ impl Survey {
     pub(super) fn of(message: &mut dyn Read) -> io::Result<Self> {
         let mut encoder = Encoder::default();
         let (mut survey, mut piece, mut out) = (Self::default(), vec![0; READ_BUFFER_BYTES], Vec::new());
-        let mut line = Line::default();
+        let mut line = DataLine::default();
         loop {
             let read = read(message, &mut piece)?;
             survey.has_8_bit |= !piece[..read].is_ascii();
@@ -66,13 +66,13 @@ pub(super) fn read(message: &mut dyn Read, piece: &mut [u8]) -> io::Result<usize
 
 /// The current line of a survey.
 #[derive(Debug, Default)]
-struct Line {
+struct DataLine {
     length: u64,
     /// Only NULs so far, and at least one.
     is_nul: bool,
 }
 
-impl Line {
+impl DataLine {
     /// Processes the encoder's output, in which all line ends are CRLF.
     fn feed(&mut self, encoded: &[u8], survey: &mut Survey) {
         let mut rest = encoded;

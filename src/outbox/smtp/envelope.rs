@@ -4,22 +4,22 @@ use std::time::Duration;
 
 use super::data::Survey;
 use super::session::Dialect;
-use super::wire::{Capabilities, Reply};
+use super::wire::{Capabilities, SmtpReply};
 use crate::error::{Error, Kind, Result};
 use crate::net::deadline;
 use crate::outbox::address::Mailbox;
-use crate::outbox::relay::{Mail, Trouble, Verdict};
+use crate::outbox::relay::{Mail, RecipientVerdict, RelayTrouble};
 
 /// One command of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum TransactionStep {
     Mail,
     /// For the recipient with this index.
     Rcpt(usize),
     Data,
 }
 
-impl Step {
+impl TransactionStep {
     /// How long the reply may take.
     pub(super) fn limit(self) -> Duration {
         match self {
@@ -32,41 +32,41 @@ impl Step {
 
 /// An envelope, with the replies so far.
 #[derive(Debug)]
-pub(super) struct Envelope {
+pub(super) struct EnvelopeProgress {
     mail: String,
     /// Each recipient with its command, or a verdict if there is none.
-    recipients: Vec<Recipient>,
+    recipients: Vec<EnvelopeRecipient>,
     /// The refusal of MAIL.
-    pub(super) refused: Option<Reply>,
+    pub(super) refused: Option<SmtpReply>,
     /// The reply to DATA.
-    pub(super) data: Option<Reply>,
+    pub(super) data: Option<SmtpReply>,
     /// Whether the server accepts no more recipients in this transaction.
     is_full: bool,
 }
 
 #[derive(Debug)]
-struct Recipient {
+struct EnvelopeRecipient {
     address: String,
     command: String,
     is_accepted: bool,
-    verdict: Option<Verdict>,
+    verdict: Option<RecipientVerdict>,
 }
 
-impl Envelope {
+impl EnvelopeProgress {
     /// Writes the commands. Checks everything that can be known without asking the server.
     pub(super) fn write(
         mail: &Mail<'_>,
         survey: &Survey,
         can: &Capabilities,
         dialect: Dialect,
-    ) -> Result<Self, Trouble> {
-        let never = |error| Trouble::Mail(Verdict::Never(error));
+    ) -> Result<Self, RelayTrouble> {
+        let never = |error| RelayTrouble::Mail(RecipientVerdict::Never(error));
         check_message(survey, can).map_err(never)?;
         let sender = |from| writable(Mailbox::parse(from), can).map(|from| from.as_str().to_owned());
         let from = if mail.from.is_empty() { String::new() } else { sender(mail.from).map_err(never)? };
         let mailbox = if dialect == Dialect::Lmtp { Mailbox::parse_local } else { Mailbox::parse };
-        let recipients: Vec<Recipient> =
-            mail.to.iter().map(|to| Recipient::new(to, mailbox(to), mail.no_reports, can)).collect();
+        let recipients: Vec<EnvelopeRecipient> =
+            mail.to.iter().map(|to| EnvelopeRecipient::new(to, mailbox(to), mail.no_reports, can)).collect();
         let mut command = format!("MAIL FROM:<{from}>");
         if can.size.is_some() {
             command += &format!(" SIZE={}", survey.size);
@@ -81,48 +81,48 @@ impl Envelope {
     }
 
     /// All steps of the transaction, without recipients that already have a verdict.
-    pub(super) fn steps(&self) -> Vec<Step> {
+    pub(super) fn steps(&self) -> Vec<TransactionStep> {
         let asked = self.recipients.iter().enumerate().filter(|(_, to)| to.verdict.is_none());
-        let rcpts: Vec<Step> = asked.map(|(index, _)| Step::Rcpt(index)).collect();
+        let rcpts: Vec<TransactionStep> = asked.map(|(index, _)| TransactionStep::Rcpt(index)).collect();
         if rcpts.is_empty() {
             return rcpts;
         }
-        [vec![Step::Mail], rcpts, vec![Step::Data]].concat()
+        [vec![TransactionStep::Mail], rcpts, vec![TransactionStep::Data]].concat()
     }
 
-    pub(super) fn command(&self, step: Step) -> &str {
+    pub(super) fn command(&self, step: TransactionStep) -> &str {
         match step {
-            Step::Mail => &self.mail,
-            Step::Rcpt(index) => &self.recipients[index].command,
-            Step::Data => "DATA\r\n",
+            TransactionStep::Mail => &self.mail,
+            TransactionStep::Rcpt(index) => &self.recipients[index].command,
+            TransactionStep::Data => "DATA\r\n",
         }
     }
 
     /// Whether the step still makes sense after the replies so far.
-    pub(super) fn wants(&self, step: Step) -> bool {
-        let may_be_accepted = |to: &Recipient| to.is_accepted || to.verdict.is_none();
+    pub(super) fn wants(&self, step: TransactionStep) -> bool {
+        let may_be_accepted = |to: &EnvelopeRecipient| to.is_accepted || to.verdict.is_none();
         self.refused.is_none()
             && match step {
-                Step::Mail => true,
-                Step::Rcpt(_) => !self.is_full,
-                Step::Data => self.recipients.iter().any(may_be_accepted),
+                TransactionStep::Mail => true,
+                TransactionStep::Rcpt(_) => !self.is_full,
+                TransactionStep::Data => self.recipients.iter().any(may_be_accepted),
             }
     }
 
-    pub(super) fn record(&mut self, step: Step, reply: Reply) -> Result<()> {
-        if step != Step::Data && reply.code / 100 == 3 {
+    pub(super) fn record(&mut self, step: TransactionStep, reply: SmtpReply) -> Result<()> {
+        if step != TransactionStep::Data && reply.code / 100 == 3 {
             return Err(reply.out_of_place("the envelope"));
         }
         match step {
-            Step::Mail if reply.is_ok() => {}
-            Step::Mail => self.refused = Some(reply),
-            Step::Rcpt(index) => {
+            TransactionStep::Mail if reply.is_ok() => {}
+            TransactionStep::Mail => self.refused = Some(reply),
+            TransactionStep::Rcpt(index) => {
                 // 552 once meant "too many recipients" (RFC 5321 4.5.3.1.10). Before any recipient was accepted it is about
                 // the mailbox.
                 self.is_full |= reply.code == 552 && !self.accepted().is_empty();
                 self.recipients[index].record(&reply);
             }
-            Step::Data => self.data = Some(reply),
+            TransactionStep::Data => self.data = Some(reply),
         }
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Envelope {
     }
 
     /// Sets the verdict on some of them. The words depend on the address.
-    pub(super) fn decide(&mut self, who: &[usize], verdict: impl Fn(&str) -> Verdict) {
+    pub(super) fn decide(&mut self, who: &[usize], verdict: impl Fn(&str) -> RecipientVerdict) {
         for index in who {
             let to = &mut self.recipients[*index];
             to.verdict = Some(verdict(&to.address));
@@ -141,62 +141,62 @@ impl Envelope {
     }
 
     /// The verdicts, in the order of the mail. Recipients that were not tried wait for the next transaction.
-    pub(super) fn verdicts(self) -> Vec<Verdict> {
+    pub(super) fn verdicts(self) -> Vec<RecipientVerdict> {
         let later = |address: &str| {
             let why = format!("sending to {address}: the server accepts no more recipients at a time");
-            Verdict::Later(Error::transient(Kind::Refused, why))
+            RecipientVerdict::Later(Error::transient(Kind::Refused, why))
         };
         self.recipients.into_iter().map(|to| to.verdict.unwrap_or_else(|| later(&to.address))).collect()
     }
 }
 
-impl Recipient {
+impl EnvelopeRecipient {
     fn new(address: &str, mailbox: Result<Mailbox<'_>>, no_reports: bool, can: &Capabilities) -> Self {
         let (command, verdict) = match writable(mailbox, can) {
             Ok(mailbox) => {
                 let notify = if no_reports && can.dsn { " NOTIFY=NEVER" } else { "" };
                 (format!("RCPT TO:<{}>{notify}\r\n", mailbox.as_str()), None)
             }
-            Err(error) => (String::new(), Some(Verdict::Never(error))),
+            Err(error) => (String::new(), Some(RecipientVerdict::Never(error))),
         };
         Self { address: address.to_owned(), command, is_accepted: false, verdict }
     }
 
-    fn record(&mut self, reply: &Reply) {
+    fn record(&mut self, reply: &SmtpReply) {
         self.is_accepted = reply.is_ok();
         if self.is_accepted {
             return;
         }
         let error = reply.refusal(&format!("sending to {}", self.address));
         self.verdict = Some(match reply.code {
-            552 => Verdict::Later(Error::transient(Kind::Refused, error.to_string())),
-            _ if error.is_transient() => Verdict::Later(error),
-            _ => Verdict::Never(error),
+            552 => RecipientVerdict::Later(Error::transient(Kind::Refused, error.to_string())),
+            _ if error.is_transient() => RecipientVerdict::Later(error),
+            _ => RecipientVerdict::Never(error),
         });
     }
 }
 
 /// What a reply after the message means for a recipient.
-pub(super) fn verdict(reply: &Reply, address: &str) -> Verdict {
+pub(super) fn verdict(reply: &SmtpReply, address: &str) -> RecipientVerdict {
     let doing = format!("the message to {address}");
     match reply.code / 100 {
-        2 => Verdict::Sent(reply.text()),
-        4 => Verdict::Later(reply.refusal(&doing)),
-        _ => Verdict::Never(reply.refusal(&doing)),
+        2 => RecipientVerdict::Sent(reply.text()),
+        4 => RecipientVerdict::Later(reply.refusal(&doing)),
+        _ => RecipientVerdict::Never(reply.refusal(&doing)),
     }
 }
 
 /// What a refusal of MAIL means (RFC 5321 4.2.2, RFC 1870 section 6, RFC 4954 section 6).
-pub(super) fn sender_trouble(reply: &Reply, from: &str) -> Trouble {
+pub(super) fn sender_trouble(reply: &SmtpReply, from: &str) -> RelayTrouble {
     let error = reply.refusal(&format!("the sender <{from}>"));
     match reply.code {
         530 => {
             let error = Error::permanent(Kind::Auth, "the server requires a login").said(reply.text());
-            Trouble::Relay(error.helped_by("add `user` and `password` to the relay"))
+            RelayTrouble::Relay(error.helped_by("add `user` and `password` to the relay"))
         }
-        552 => Trouble::Mail(Verdict::Never(error)),
-        _ if error.is_transient() => Trouble::Mail(Verdict::Later(error)),
-        _ => Trouble::Sender(error),
+        552 => RelayTrouble::Mail(RecipientVerdict::Never(error)),
+        _ if error.is_transient() => RelayTrouble::Mail(RecipientVerdict::Later(error)),
+        _ => RelayTrouble::Sender(error),
     }
 }
 
@@ -241,19 +241,23 @@ mod tests {
         let message = Message::new(Bytes::Memory(Vec::new()));
         let to = [longest.clone(), format!("x{longest}")];
         let mail = Mail { from: &longest, to: &to, message: &message, no_reports: true };
-        let envelope = Envelope::write(&mail, &survey, &can, Dialect::Smtp).unwrap();
-        assert_eq!(envelope.steps(), [Step::Mail, Step::Rcpt(0), Step::Data]);
+        let envelope = EnvelopeProgress::write(&mail, &survey, &can, Dialect::Smtp).unwrap();
+        assert_eq!(envelope.steps(), [TransactionStep::Mail, TransactionStep::Rcpt(0), TransactionStep::Data]);
         for step in envelope.steps() {
             assert!(envelope.command(step).len() <= 512, "{}", envelope.command(step));
         }
         assert!(
-            envelope.command(Step::Mail).contains(" SMTPUTF8") && envelope.command(Step::Rcpt(0)).contains("NOTIFY")
+            envelope.command(TransactionStep::Mail).contains(" SMTPUTF8")
+                && envelope.command(TransactionStep::Rcpt(0)).contains("NOTIFY")
         );
         match envelope.verdicts().pop() {
-            Some(Verdict::Never(error)) => assert!(error.to_string().contains("it is too long"), "{error}"),
+            Some(RecipientVerdict::Never(error)) => assert!(error.to_string().contains("it is too long"), "{error}"),
             other => panic!("{other:?}"),
         }
         let mail = Mail { from: &to[1], to: &to[..1], message: &message, no_reports: true };
-        assert!(matches!(Envelope::write(&mail, &survey, &can, Dialect::Smtp), Err(Trouble::Mail(Verdict::Never(_)))));
+        assert!(matches!(
+            EnvelopeProgress::write(&mail, &survey, &can, Dialect::Smtp),
+            Err(RelayTrouble::Mail(RecipientVerdict::Never(_)))
+        ));
     }
 }

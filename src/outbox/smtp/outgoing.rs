@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::data::Survey;
 use super::wire::Capabilities;
 use crate::message::{Fitted, LONGEST_LINE, Message};
-use crate::outbox::relay::{Trouble, Verdict};
+use crate::outbox::relay::{RecipientVerdict, RelayTrouble};
 use crate::state::HowItLeft;
 
 /// A message that is about to be sent.
@@ -40,11 +40,11 @@ impl<'a> Outgoing<'a> {
     }
 
     /// Adds to the verdicts how the message was changed. It is said once, with the first recipient that was accepted.
-    pub(super) fn with_changes(&self, mut verdicts: Vec<Verdict>) -> Vec<Verdict> {
+    pub(super) fn with_changes(&self, mut verdicts: Vec<RecipientVerdict>) -> Vec<RecipientVerdict> {
         let Some(fitted) = &self.fitted else { return verdicts };
         let how = HowItLeft { changes: fitted.changes(), left: self.left() };
         let sent = verdicts.iter_mut().find_map(|verdict| match verdict {
-            Verdict::Sent(words) => Some(words),
+            RecipientVerdict::Sent(words) => Some(words),
             _ => None,
         });
         if let Some(words) = sent {
@@ -54,18 +54,18 @@ impl<'a> Outgoing<'a> {
     }
 
     /// The same for a server that refused the message before it was sent completely.
-    pub(super) fn explained(&self, trouble: Trouble) -> Trouble {
+    pub(super) fn explained(&self, trouble: RelayTrouble) -> RelayTrouble {
         match trouble {
-            Trouble::Mail(verdict) => Trouble::Mail(self.helped(verdict)),
+            RelayTrouble::Mail(verdict) => RelayTrouble::Mail(self.helped(verdict)),
             trouble => trouble,
         }
     }
 
     /// Adds why the server may have refused the message.
-    fn helped(&self, verdict: Verdict) -> Verdict {
+    fn helped(&self, verdict: RecipientVerdict) -> RecipientVerdict {
         match (verdict, self.left()) {
-            (Verdict::Never(error), Some(left)) => {
-                Verdict::Never(error.helped_by(format!("the message was sent as it is, because {left}")))
+            (RecipientVerdict::Never(error), Some(left)) => {
+                RecipientVerdict::Never(error.helped_by(format!("the message was sent as it is, because {left}")))
             }
             (verdict, _) => verdict,
         }

@@ -7,15 +7,15 @@ use std::time::Duration;
 use secrecy::zeroize::Zeroizing;
 use tokio::time::timeout;
 
-use super::wire::{self, Capabilities, Gathering, Reply};
+use super::wire::{self, Capabilities, Gathering, SmtpReply};
 use crate::clean;
 use crate::config::{Login, Server, Tls};
 use crate::error::{Error, Kind, Result};
-use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::authenticate::{self, Manner, ServerLine, Speaker};
 use crate::net::mistaken::{Spoken, another};
 use crate::net::oauth;
-use crate::net::probe::Shown;
-use crate::net::sasl::{Choice, Credentials};
+use crate::net::probe::ShownTls;
+use crate::net::sasl::{Credentials, MechanismChoice};
 use crate::net::{self, LineStream, deadline};
 
 /// The code for "the service is closing the connection" (RFC 5321 3.8), which may come at any time.
@@ -35,7 +35,7 @@ pub(super) enum Dialect {
 
 /// A connection with its server's capabilities.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct SmtpSession {
     lines: LineStream,
     /// The server's name, for messages.
     place: String,
@@ -43,7 +43,7 @@ pub(super) struct Session {
     pub(super) can: Capabilities,
 }
 
-impl Session {
+impl SmtpSession {
     /// Connects up to the point where mail can be sent. Tries once more if another access token may help.
     pub(super) async fn open(dialect: Dialect, server: &Server, login: Option<&Login>) -> Result<Self> {
         match Self::open_once(dialect, server, login).await {
@@ -122,7 +122,7 @@ impl Session {
         }
         let is_private = self.lines.stream().is_tls() || server.is_loopback();
         let exported = self.lines.stream().exported();
-        let choice = Choice { only: login.auth, token: login.token, is_private, exported };
+        let choice = MechanismChoice { only: login.auth, token: login.token, is_private, exported };
         let offered = choice.among(|name| self.can.offers_login(name));
         if offered.mechanisms.is_empty() {
             let none = Error::permanent(Kind::Auth, format!("{doing}: {}", choice.missing()));
@@ -146,13 +146,13 @@ impl Session {
     }
 
     /// Sends one command and reads its reply.
-    pub(super) async fn command(&mut self, command: &str, limit: Duration) -> Result<Reply> {
+    pub(super) async fn command(&mut self, command: &str, limit: Duration) -> Result<SmtpReply> {
         self.send(&format!("{command}\r\n")).await?;
         self.reply(limit).await
     }
 
     /// The same for a command with a secret. Neither it nor its reply, which may repeat it, is logged.
-    async fn secret_command(&mut self, command: &str) -> Result<Reply> {
+    async fn secret_command(&mut self, command: &str) -> Result<SmtpReply> {
         self.lines.send(Zeroizing::new(format!("{command}\r\n")).as_bytes()).await?;
         let reply = self.read(deadline::REPLY).await?;
         tracing::debug!(host = self.place, "C: (login) S: {}", reply.code);
@@ -173,32 +173,32 @@ impl Session {
     }
 
     /// The next reply. 421 is an error, because it ends the connection.
-    pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply> {
+    pub(super) async fn reply(&mut self, limit: Duration) -> Result<SmtpReply> {
         let reply = self.any_reply(limit).await?;
         self.is_closing(&reply).map_or(Ok(reply), Err)
     }
 
     /// The next reply, even if it is 421.
-    pub(super) async fn any_reply(&mut self, limit: Duration) -> Result<Reply> {
+    pub(super) async fn any_reply(&mut self, limit: Duration) -> Result<SmtpReply> {
         let reply = self.read(limit).await?;
         tracing::debug!(host = self.place, "S: {}", reply.text());
         Ok(reply)
     }
 
     /// Reads a reply, which must be complete within `limit`.
-    async fn read(&mut self, limit: Duration) -> Result<Reply> {
+    async fn read(&mut self, limit: Duration) -> Result<SmtpReply> {
         let late = |_| Error::transient(Kind::Network, format!("{}: no complete reply within {limit:?}", self.place));
         timeout(limit, read_reply(&mut self.lines, limit)).await.map_err(late)?
     }
 
     /// The error if the reply says that the connection ends.
-    pub(super) fn is_closing(&self, reply: &Reply) -> Option<Error> {
+    pub(super) fn is_closing(&self, reply: &SmtpReply) -> Option<Error> {
         let closing = || Error::transient(Kind::Refused, format!("{} closes the connection", self.place));
         (reply.code == CLOSING).then(|| closing().said(reply.text()))
     }
 
     /// What its TLS handshake showed.
-    pub(super) fn shown(&self) -> Option<Shown> {
+    pub(super) fn shown(&self) -> Option<ShownTls> {
         self.lines.stream().shown()
     }
 
@@ -208,23 +208,23 @@ impl Session {
     }
 }
 
-impl Speaker for Session {
-    async fn say(&mut self, line: &str) -> Result<Said> {
+impl Speaker for SmtpSession {
+    async fn say(&mut self, line: &str) -> Result<ServerLine> {
         let reply = self.secret_command(line).await?;
         Ok(match reply.code {
             334 => match reply.lines.as_slice() {
-                [question] => Said::Question(question.clone()),
+                [question] => ServerLine::Question(question.clone()),
                 _ => return Err(reply.out_of_place("the login")),
             },
-            200..300 => Said::Accepted,
-            500.. => Said::Refused(net::login::classified("the login was refused", &reply.text())),
-            400.. => Said::Refused(reply.refusal("the login")),
+            200..300 => ServerLine::Accepted,
+            500.. => ServerLine::Refused(net::login::classified("the login was refused", &reply.text())),
+            400.. => ServerLine::Refused(reply.refusal("the login")),
             _ => return Err(reply.out_of_place("the login")),
         })
     }
 }
 
-async fn read_reply(lines: &mut LineStream, limit: Duration) -> Result<Reply> {
+async fn read_reply(lines: &mut LineStream, limit: Duration) -> Result<SmtpReply> {
     let (mut gathering, secrets) = (Gathering::default(), lines.secrets());
     loop {
         if let Some(reply) = gathering.add_line(lines.line_up_to(wire::MAX_LINE_BYTES, limit).await?, &secrets)? {

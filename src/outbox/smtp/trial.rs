@@ -1,12 +1,12 @@
 //! Finds out what a server would accept without sending anything: MAIL and RCPT, and RSET instead of DATA.
 
 use super::envelope::writable;
-use super::{SmtpRelay, State};
+use super::{DialogState, SmtpRelay};
 use crate::error::{Error, Kind, Result};
 use crate::net::deadline;
-use crate::net::probe::Shown;
+use crate::net::probe::ShownTls;
 use crate::outbox::address::Mailbox;
-use crate::outbox::relay::Trouble;
+use crate::outbox::relay::RelayTrouble;
 
 /// What an SMTP server announces.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct Hello {
     /// Whether it offers STARTTLS on this connection.
     pub starttls: bool,
     /// What its TLS handshake showed.
-    pub shown: Option<Shown>,
+    pub shown: Option<ShownTls>,
 }
 
 impl SmtpRelay {
@@ -36,7 +36,7 @@ impl SmtpRelay {
     ///
     /// The server refuses the sender or the recipient, or the connection breaks.
     pub async fn would_take(&mut self, from: &str, to: Option<&str>) -> Result<()> {
-        let before = std::mem::replace(&mut self.state, State::Lost);
+        let before = std::mem::replace(&mut self.state, DialogState::Lost);
         self.begin(before).await?;
         let own = match from {
             "" => String::new(),
@@ -44,8 +44,8 @@ impl SmtpRelay {
         };
         let mail = self.session.command(&format!("MAIL FROM:<{own}>"), deadline::SMTP_MAIL).await?;
         let mut refused = (!mail.is_ok()).then(|| match super::envelope::sender_trouble(&mail, from) {
-            Trouble::Relay(error) | Trouble::Sender(error) | Trouble::Unknown(error) => error,
-            Trouble::Mail(_) => mail.refusal(&format!("the sender <{from}>")),
+            RelayTrouble::Relay(error) | RelayTrouble::Sender(error) | RelayTrouble::Unknown(error) => error,
+            RelayTrouble::Mail(_) => mail.refusal(&format!("the sender <{from}>")),
         });
         if let (None, Some(to)) = (&refused, to) {
             let to = writable(Mailbox::parse(to), &self.session.can)?;
@@ -56,7 +56,7 @@ impl SmtpRelay {
         if !reset.is_ok() {
             return Err(refused.unwrap_or_else(|| reset.refusal("RSET")));
         }
-        self.state = State::Ready;
+        self.state = DialogState::Ready;
         refused.map_or(Ok(()), Err)
     }
 }

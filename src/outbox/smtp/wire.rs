@@ -11,13 +11,13 @@ pub(super) const MAX_LINE_BYTES: usize = 1000;
 
 /// A complete reply (RFC 5321 4.2). Its text is for people and is not parsed any further.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
+pub(super) struct SmtpReply {
     pub(super) code: u16,
     /// The lines without their codes, with control characters escaped. At least one.
     pub(super) lines: Vec<String>,
 }
 
-impl Reply {
+impl SmtpReply {
     /// 2yz.
     pub(super) fn is_ok(&self) -> bool {
         self.code / 100 == 2
@@ -65,7 +65,7 @@ pub(super) struct Gathering {
 
 impl Gathering {
     /// Adds a line, whose secrets are removed. Returns the reply when it is complete.
-    pub(super) fn add_line(&mut self, line: &[u8], secrets: &Secrets) -> Result<Option<Reply>> {
+    pub(super) fn add_line(&mut self, line: &[u8], secrets: &Secrets) -> Result<Option<SmtpReply>> {
         let not_smtp = || not_smtp(&secrets.hushed(line));
         let (code, is_last, text) = split(line).ok_or_else(not_smtp)?;
         if self.code.is_some_and(|begun| begun != code) || self.lines.len() == MAX_LINES {
@@ -73,7 +73,7 @@ impl Gathering {
         }
         self.code = Some(code);
         self.lines.push(clean::line(&secrets.hushed(text)));
-        Ok(is_last.then(|| Reply { code, lines: std::mem::take(&mut self.lines) }))
+        Ok(is_last.then(|| SmtpReply { code, lines: std::mem::take(&mut self.lines) }))
     }
 }
 
@@ -117,7 +117,7 @@ pub(super) struct Capabilities {
 
 impl Capabilities {
     /// Parses the reply to EHLO. Its first line is the server's name.
-    pub(super) fn of(reply: &Reply) -> Self {
+    pub(super) fn of(reply: &SmtpReply) -> Self {
         let mut found = Self::default();
         for line in reply.lines.iter().skip(1) {
             // Before RFC 2554 servers wrote `AUTH=LOGIN`.
@@ -147,7 +147,7 @@ impl Capabilities {
 mod tests {
     use super::*;
 
-    fn gather(lines: &[&str]) -> Result<Option<Reply>> {
+    fn gather(lines: &[&str]) -> Result<Option<SmtpReply>> {
         let mut gathering = Gathering::default();
         let mut last = None;
         for line in lines {
@@ -180,14 +180,14 @@ mod tests {
     #[test]
     fn capabilities() {
         let lines = ["mx hello", "size 1000", "PIPELINING", "8bitmime", "AUTH PLAIN login", "AUTH=SCRAM-SHA-256", "X"];
-        let reply = Reply { code: 250, lines: lines.map(str::to_owned).to_vec() };
+        let reply = SmtpReply { code: 250, lines: lines.map(str::to_owned).to_vec() };
         let found = Capabilities::of(&reply);
         assert_eq!(found.size, Some(Some(1000)));
         assert!(found.pipelining && found.eight_bit && !found.utf8 && !found.dsn && !found.starttls);
         assert!(["PLAIN", "LOGIN", "SCRAM-SHA-256"].iter().all(|name| found.offers_login(name)));
         for (line, size) in [("SIZE", Some(None)), ("SIZE 0", Some(None)), ("SIZE x", Some(None)), ("DSN", None)] {
             let lines = vec!["STARTTLS".to_owned(), line.to_owned()];
-            assert_eq!(Capabilities::of(&Reply { code: 250, lines }).size, size, "{line}");
+            assert_eq!(Capabilities::of(&SmtpReply { code: 250, lines }).size, size, "{line}");
         }
     }
 }

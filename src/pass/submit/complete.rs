@@ -3,8 +3,8 @@
 
 use jiff::tz::TimeZone;
 
-use super::Outgoing;
-use super::recipients::Names;
+use super::SubmittedMessage;
+use super::recipients::LocalNames;
 use super::sender::is_of_this_machine;
 use crate::message::{Address, Edit, Message, complete_addresses};
 use crate::pass::{Relays, World};
@@ -28,8 +28,8 @@ const ADDRESS_FIELDS: [&str; 11] = [
 const FIELDS_REMOVED: [&str; 3] = ["Bcc", "Resent-Bcc", "Return-Path"];
 
 /// Completes a message. `own` is the address that it is written from, or empty if none is known.
-pub(super) fn completed(outgoing: &Outgoing, own: &str, relays: &Relays, world: &World) -> Message {
-    let names = Names::of(relays);
+pub(super) fn completed(outgoing: &SubmittedMessage, own: &str, relays: &Relays, world: &World) -> Message {
+    let names = LocalNames::of(relays);
     let message = outgoing.message.with_values(|name, value| {
         let is_one = ADDRESS_FIELDS.iter().any(|known| known.eq_ignore_ascii_case(name));
         if is_one { complete_addresses(value, &|local| names.for_field(local)) } else { None }
@@ -60,7 +60,7 @@ fn is_from_outside(from: &Address, relays: &Relays) -> bool {
 }
 
 /// The user's address with the given name, or with the name in the field.
-fn written_from(outgoing: &Outgoing, own: &str) -> String {
+fn written_from(outgoing: &SubmittedMessage, own: &str) -> String {
     let of_field = || {
         let field = outgoing.message.all("From").next()?;
         let named = field.addresses().first().map(|from| from.name.clone().unwrap_or_else(|| from.address.clone()));

@@ -28,7 +28,7 @@ const MOST_RECIPIENTS: usize = 1000;
 
 /// A message to be sent.
 #[derive(Debug)]
-pub struct Outgoing {
+pub struct SubmittedMessage {
     /// The message. From, Date and Message-ID are added if they are missing.
     pub message: Message,
     /// Whether the recipients are taken from To, Cc and Bcc.
@@ -47,7 +47,7 @@ pub struct Outgoing {
 
 /// Puts a message into the outbox. When this returns, the message survives a power cut. Returns the number of its
 /// journal entry.
-pub fn submit(world: &World, relays: &Relays, outgoing: &Outgoing) -> Result<i64> {
+pub fn submit(world: &World, relays: &Relays, outgoing: &SubmittedMessage) -> Result<i64> {
     if outgoing.message.size() == 0 {
         return Err(usage_error("there is no message on standard input".to_owned()));
     }
@@ -79,13 +79,13 @@ pub fn submit(world: &World, relays: &Relays, outgoing: &Outgoing) -> Result<i64
 }
 
 /// Checks the recipients as far as that is possible without a server. Returns them, and the name of the relay.
-pub fn verify(relays: &Relays, outgoing: &Outgoing) -> Result<(Vec<String>, String)> {
+pub fn verify(relays: &Relays, outgoing: &SubmittedMessage) -> Result<(Vec<String>, String)> {
     let (_, relay) = sender_and_relay(outgoing, relays)?;
     Ok((recipients(outgoing, relays)?, relay.name.clone()))
 }
 
 /// The sender of the message, and the relay that carries it.
-fn sender_and_relay<'r>(outgoing: &Outgoing, relays: &'r Relays) -> Result<(Sender, &'r Relay)> {
+fn sender_and_relay<'r>(outgoing: &SubmittedMessage, relays: &'r Relays) -> Result<(Sender, &'r Relay)> {
     let sender = sender::sender(outgoing, relays)?;
     let named = if let Sender::Address(sender) = &sender { sender } else { "" };
     let relay = match &outgoing.relay {

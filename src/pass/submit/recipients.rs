@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::sender::is_of_this_machine;
-use super::{Outgoing, resent};
+use super::{SubmittedMessage, resent};
 use crate::clean;
 use crate::config::mailbox::flaw;
 use crate::error::{Error, Kind, Result};
@@ -29,8 +29,8 @@ pub(super) fn check_header(message: &Message) -> Result<()> {
 
 /// Each recipient once, in order. A list that cannot be read whole is refused whole, because nobody would learn who was
 /// left out.
-pub(super) fn recipients(outgoing: &Outgoing, relays: &Relays) -> Result<Vec<String>> {
-    let names = Names::of(relays);
+pub(super) fn recipients(outgoing: &SubmittedMessage, relays: &Relays) -> Result<Vec<String>> {
+    let names = LocalNames::of(relays);
     let mut to = Vec::new();
     for given in &outgoing.recipients {
         to.push(parse_recipient(given).and_then(|one| names.address(one)).map_err(|Flaw(text)| usage_error(text))?);
@@ -57,7 +57,7 @@ pub(super) fn parse_recipient(given: &str) -> Result<Recipient, Flaw> {
     }
 }
 
-fn in_fields(outgoing: &Outgoing, names: &Names<'_>) -> Result<Vec<String>> {
+fn in_fields(outgoing: &SubmittedMessage, names: &LocalNames<'_>) -> Result<Vec<String>> {
     let message = &outgoing.message;
     let mut to = Vec::new();
     for field in naming_recipients(message) {
@@ -89,12 +89,12 @@ fn named(bad: &[Unreadable]) -> Flaw {
 }
 
 /// What names without a domain mean.
-pub(super) struct Names<'a> {
+pub(super) struct LocalNames<'a> {
     own: Option<&'a str>,
     domain: Option<&'a str>,
 }
 
-impl<'a> Names<'a> {
+impl<'a> LocalNames<'a> {
     pub(super) fn of(relays: &'a Relays) -> Self {
         Self { own: relays.own().first().map(String::as_str), domain: relays.domain() }
     }

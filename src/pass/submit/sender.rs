@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::Outgoing;
+use super::SubmittedMessage;
 use super::recipients::{parse_recipient, usage_error};
 use super::resent;
 use crate::config::mailbox::is_address;
@@ -23,7 +23,7 @@ pub(super) enum Sender {
 
 /// The named sender, or the first sender in the message that is one of the user's addresses: a relay accepts no other,
 /// and reports go to the envelope sender.
-pub(super) fn sender(outgoing: &Outgoing, relays: &Relays) -> Result<Sender> {
+pub(super) fn sender(outgoing: &SubmittedMessage, relays: &Relays) -> Result<Sender> {
     match outgoing.sender.as_deref().map(str::trim) {
         Some("<>" | "") => Ok(Sender::Null),
         Some(given) => named(given, relays),

@@ -6,14 +6,14 @@
 
 use jiff::Timestamp;
 
-use super::{Item, Pass};
+use super::{ItemToSend, Pass};
 use crate::clean;
 use crate::decision::{Append, Way};
 use crate::error::{Kind, Result};
 use crate::message::Flags;
-use crate::outbox::outcome::Came;
-use crate::outbox::relay::Verdict;
-use crate::source::imap::append::{Appender, Mark, NotAppended};
+use crate::outbox::outcome::AttemptResult;
+use crate::outbox::relay::RecipientVerdict;
+use crate::source::imap::append::{AppendMark, Appender, NotAppended};
 use crate::state::{OutboxRow, OutboxState};
 use crate::stop::{stopped, unless_stopped};
 
@@ -27,7 +27,7 @@ enum Appended {
     Stopped,
 }
 
-type Attempt = std::result::Result<Appended, NotAppended>;
+type AppendAttempt = std::result::Result<Appended, NotAppended>;
 
 impl Pass {
     /// Handles an item for an IMAP account. Returns whether anything about it changed.
@@ -39,7 +39,7 @@ impl Pass {
         };
         if comes_back(&append, &row.account, &row.folder) {
             let cause = "it comes from this very folder and would be fetched again";
-            return self.conclude(row, None, Came::Stopped(cause.to_owned()));
+            return self.conclude(row, None, AttemptResult::Stopped(cause.to_owned()));
         }
         // The name under which the account rests. It is no relay's name, because those contain no colon.
         let name = format!("imap:{}", account.name);
@@ -68,7 +68,7 @@ impl Pass {
     /// Appends over the open connection, and keeps the connection if it can be used again.
     async fn append_and_conclude(
         &mut self,
-        mut item: Item,
+        mut item: ItemToSend,
         name: &str,
         append: Append,
         mut appender: Appender,
@@ -78,29 +78,34 @@ impl Pass {
             self.appenders.insert(name.to_owned(), appender);
         }
         let verdict = match attempt {
-            Ok(Appended::Now(words)) => Verdict::Sent(words),
-            Ok(Appended::Before) => Verdict::Sent("it had come before the connection broke".to_owned()),
+            Ok(Appended::Now(words)) => RecipientVerdict::Sent(words),
+            Ok(Appended::Before) => RecipientVerdict::Sent("it had come before the connection broke".to_owned()),
             Ok(Appended::Aside) => return Ok(true),
             Ok(Appended::Stopped) => return Ok(false),
             Err(NotAppended::Refused(error) | NotAppended::NoFolder(error)) if error.is_transient() => {
-                Verdict::Later(error)
+                RecipientVerdict::Later(error)
             }
-            Err(NotAppended::Refused(error) | NotAppended::NoFolder(error)) => Verdict::Never(error),
+            Err(NotAppended::Refused(error) | NotAppended::NoFolder(error)) => RecipientVerdict::Never(error),
             Err(NotAppended::Broken(error)) => return self.put_off(item.row, name, "", &error),
             Err(NotAppended::Unknown(error)) => {
                 let cause = clean::line(error.to_string().as_bytes());
-                return self.conclude(item.row, Some(item.original), Came::Unknown(cause));
+                return self.conclude(item.row, Some(item.original), AttemptResult::Unknown(cause));
             }
         };
-        self.conclude(item.row, Some(item.original), Came::Verdicts(vec![verdict]))?;
+        self.conclude(item.row, Some(item.original), AttemptResult::Verdicts(vec![verdict]))?;
         self.end_rest(name, "")?;
         Ok(true)
     }
 
     /// Searches for the message if an attempt was made before, and appends it if it is not there.
-    async fn append(&mut self, appender: &mut Appender, item: &mut Item, append: Append) -> Result<Attempt> {
+    async fn append(
+        &mut self,
+        appender: &mut Appender,
+        item: &mut ItemToSend,
+        append: Append,
+    ) -> Result<AppendAttempt> {
         if let Some((generation, next)) = append.noted {
-            let mark = Mark { generation, next };
+            let mark = AppendMark { generation, next };
             match unless_stopped(&self.stop, appender.has_come(&append.folder, mark, &item.original)).await {
                 Some(Ok(true)) => return Ok(Ok(Appended::Before)),
                 Some(Ok(false)) => {}
@@ -119,10 +124,10 @@ impl Pass {
     async fn attempt(
         &mut self,
         appender: &mut Appender,
-        item: &mut Item,
+        item: &mut ItemToSend,
         mut append: Append,
         is_claimed: bool,
-    ) -> Result<Attempt> {
+    ) -> Result<AppendAttempt> {
         let not_made = match unless_stopped(&self.stop, appender.prepare(&append.folder)).await {
             Some(Ok((mark, not_made))) => {
                 append.noted = Some((mark.generation, mark.next));

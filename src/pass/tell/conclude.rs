@@ -4,21 +4,21 @@
 //! the spool are removed, the user gets notices. A message that is given up is filed before its item is closed, because
 //! the item files it after a crash.
 
-use super::undelivered::{self, GivenUp};
+use super::undelivered::{self, GivenUpRow};
 use super::{Pass, ROWS_PER_ROUND};
 use crate::clean;
 use crate::decision::Way;
 use crate::error::{Error, Result};
 use crate::message::Message;
-use crate::outbox::outcome::{Came, Fate, Kept, Moment, Outcome, Parts, When};
-use crate::outbox::relay::Verdict;
+use crate::outbox::outcome::{AttemptResult, Fate, KeptMessage, Moment, NextAttempt, Outcome, RecipientResults};
+use crate::outbox::relay::RecipientVerdict;
 use crate::pass::leftovers;
 use crate::state::{OutboxRow, OutboxState};
 
 impl Pass {
     /// Decides what becomes of an item after an attempt, and writes it. `original` is the message, if the caller has
     /// it. Returns whether something changed that may let other items go out.
-    pub(super) fn conclude(&mut self, row: OutboxRow, original: Option<Message>, came: Came) -> Result<bool> {
+    pub(super) fn conclude(&mut self, row: OutboxRow, original: Option<Message>, came: AttemptResult) -> Result<bool> {
         // Nothing is given up while the time is not plausible.
         let is_plausible = !came.is_taken() && self.world.is_time_plausible().unwrap_or(false);
         let outcome = Outcome::of(&row, came, Moment { now: self.world.now(), is_plausible });
@@ -38,7 +38,7 @@ impl Pass {
             Fate::GivenUp { why, message } => {
                 row.said = why;
                 match message {
-                    Kept::InInbox => self.give_up_filed(row, original, is_said),
+                    KeptMessage::InInbox => self.give_up_filed(row, original, is_said),
                     message => self.give_up(row, message, is_said),
                 }
             }
@@ -47,8 +47,8 @@ impl Pass {
 
     /// Handles the recipients of an item apart: a recipient that has the message must not get it again if a later step
     /// fails, and a refused recipient is given up.
-    fn write_parts(&mut self, row: &mut OutboxRow, parts: Parts, original: Option<&Message>) -> Result<()> {
-        let Parts { reached, refused, refusal, waiting } = parts;
+    fn write_parts(&mut self, row: &mut OutboxRow, parts: RecipientResults, original: Option<&Message>) -> Result<()> {
+        let RecipientResults { reached, refused, refusal, waiting } = parts;
         let is_reached = !reached.is_empty();
         reached.into_iter().for_each(|ended| row.end(ended));
         if !refused.is_empty() {
@@ -63,7 +63,11 @@ impl Pass {
             }
             let read = original.map_or_else(|| self.world.read(&row.bytes), |message| Ok(message.edited(&[])));
             let message = read.map_err(|e| Error::disk(format!("reading {}", row.bytes.display()), e))?;
-            undelivered::file(&self.shared, &GivenUp { item: row, to, left: left_before, cause: &refusal }, &message)?;
+            undelivered::file(
+                &self.shared,
+                &GivenUpRow { item: row, to, left: left_before, cause: &refusal },
+                &message,
+            )?;
             refused.into_iter().for_each(|ended| row.end(ended));
         }
         if !waiting.is_empty() {
@@ -94,12 +98,12 @@ impl Pass {
         Ok(true)
     }
 
-    fn write_later(&mut self, mut row: OutboxRow, when: When, why: String, is_said: bool) -> Result<bool> {
+    fn write_later(&mut self, mut row: OutboxRow, when: NextAttempt, why: String, is_said: bool) -> Result<bool> {
         let (due, waits) = match when {
-            When::At(due) => (Some(due), due > row.changed),
-            When::Rested(due) => (Some(due), true),
-            When::InTurn(due) => (Some(due), false),
-            When::AsBefore => (None, true),
+            NextAttempt::At(due) => (Some(due), due > row.changed),
+            NextAttempt::Rested(due) => (Some(due), true),
+            NextAttempt::InTurn(due) => (Some(due), false),
+            NextAttempt::AsBefore => (None, true),
         };
         self.told.later += u64::from(waits);
         let is_known = row.said == why;
@@ -117,7 +121,7 @@ impl Pass {
         if is_said {
             self.tell_of_wait(&row)?;
         }
-        Ok(matches!(when, When::At(_)))
+        Ok(matches!(when, NextAttempt::At(_)))
     }
 
     /// Files the message in the inbox with a notice. The item is marked as given up before: if the inbox cannot be
@@ -143,16 +147,16 @@ impl Pass {
         row.state = OutboxState::Unfiled;
         self.world.store.resolve(&self.owned, std::slice::from_ref(&row))?;
         let to = row.telling.way.recipients();
-        let given_up = GivenUp { item: &row, left: to.len(), to, cause: &row.said };
+        let given_up = GivenUpRow { item: &row, left: to.len(), to, cause: &row.said };
         undelivered::file(&self.shared, &given_up, &original)?;
-        self.give_up(row, Kept::InInbox, is_said)
+        self.give_up(row, KeptMessage::InInbox, is_said)
     }
 
-    fn give_up(&mut self, mut row: OutboxRow, message: Kept, is_said: bool) -> Result<bool> {
+    fn give_up(&mut self, mut row: OutboxRow, message: KeptMessage, is_said: bool) -> Result<bool> {
         self.write_outcomes()?;
         match (&row.telling.way, message) {
-            (_, Kept::Lost) => undelivered::tell_of_loss(&self.shared, &row)?,
-            (Way::Notify(notify), Kept::AsNotice) => {
+            (_, KeptMessage::Lost) => undelivered::tell_of_loss(&self.shared, &row)?,
+            (Way::Notify(notify), KeptMessage::AsNotice) => {
                 undelivered::tell_of_desktop(&self.shared, &notify.title, &notify.text, &row.said)?;
             }
             _ => {}
@@ -171,7 +175,7 @@ impl Pass {
     /// config that it needs.
     pub(super) fn wait_for_config(&mut self, row: OutboxRow, cause: String) -> Result<bool> {
         self.told.remark(format!("{} waits: {cause}", row.telling));
-        self.conclude(row, None, Came::Lacks(cause))
+        self.conclude(row, None, AttemptResult::Lacks(cause))
     }
 
     /// Handles a message that cannot be read from the disk. If the file is gone, it will not come back, and must not
@@ -186,7 +190,7 @@ impl Pass {
         if is_gone {
             self.told.remark(format!("{}: {cause}", row.telling));
         }
-        self.conclude(row, None, Came::Unread { is_gone, cause })
+        self.conclude(row, None, AttemptResult::Unread { is_gone, cause })
     }
 
     /// Files a notice about an item that has waited for a day.
@@ -221,14 +225,14 @@ impl Pass {
 }
 
 /// The same verdict for each recipient, if it concerned the whole message.
-pub(super) fn for_each(verdict: Verdict, recipients: usize) -> Vec<Verdict> {
+pub(super) fn for_each(verdict: RecipientVerdict, recipients: usize) -> Vec<RecipientVerdict> {
     let text = |error: &Error| clean::line(error.to_string().as_bytes());
     let again = |_| match &verdict {
-        Verdict::Sent(words) => Verdict::Sent(words.clone()),
-        Verdict::Later(error) => Verdict::Later(Error::transient(error.kind(), text(error))),
-        Verdict::Never(error) => Verdict::Never(Error::permanent(error.kind(), text(error))),
+        RecipientVerdict::Sent(words) => RecipientVerdict::Sent(words.clone()),
+        RecipientVerdict::Later(error) => RecipientVerdict::Later(Error::transient(error.kind(), text(error))),
+        RecipientVerdict::Never(error) => RecipientVerdict::Never(Error::permanent(error.kind(), text(error))),
     };
-    let mut all: Vec<Verdict> = (1..recipients).map(again).collect();
+    let mut all: Vec<RecipientVerdict> = (1..recipients).map(again).collect();
     all.push(verdict);
     all
 }

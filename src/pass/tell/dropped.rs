@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::shared::Shared;
-use super::{Pass, Told};
+use super::shared::SharedByLanes;
+use super::{OutboxReport, Pass};
 use crate::error::{Error, Kind, Result};
 use crate::message::OUTBOX;
-use crate::outbox::outcome::Came;
+use crate::outbox::outcome::AttemptResult;
 use crate::pass::{Relays, World};
 use crate::state::{OutboxRow, OutboxState};
 
@@ -25,7 +25,7 @@ pub fn drop_row(world: &World, id: i64) -> Result<Option<OutboxState>> {
     if !matches!(row.state, OutboxState::Waiting | OutboxState::Held | OutboxState::Dropped) {
         return Ok(Some(row.state));
     }
-    let shared = Shared::new(world, owned, &Relays::default(), Instant::now(), CancellationToken::new());
+    let shared = SharedByLanes::new(world, owned, &Relays::default(), Instant::now(), CancellationToken::new());
     Pass::begin(shared)?.drop_now(row).map(|()| None)
 }
 
@@ -38,10 +38,10 @@ fn ask(world: &World, id: i64) -> Result<Option<OutboxState>> {
 
 /// Gives up the items that users dropped while this process sends, and files messages that could not be filed before.
 /// What fails stays as it is and is reported.
-pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
+pub(super) fn carry_out(shared: &SharedByLanes) -> Result<OutboxReport> {
     let rows = shared.world.store.to_give_up()?;
     if rows.is_empty() {
-        return Ok(Told::default());
+        return Ok(OutboxReport::default());
     }
     let mut pass = Pass::begin(shared.clone())?;
     for row in rows {
@@ -66,7 +66,7 @@ impl Pass {
             Ok(original) if row.state == OutboxState::Unfiled => {
                 self.give_up_filed(row, Some(original), false).map(drop)
             }
-            Ok(original) => self.conclude(row, Some(original), Came::Dropped).map(drop),
+            Ok(original) => self.conclude(row, Some(original), AttemptResult::Dropped).map(drop),
             Err(e) if e.kind() == ErrorKind::NotFound => self.unread(row, &e).map(drop),
             // The only copy may still be there, so the item stays as it is.
             Err(e) => Err(Error::disk(format!("outbox item {id} stays: reading {}", row.bytes.display()), e)),

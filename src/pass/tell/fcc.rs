@@ -6,20 +6,20 @@
 use std::sync::Arc;
 
 use super::undelivered::committer;
-use super::{Shared, Told};
+use super::{OutboxReport, SharedByLanes};
 use crate::clean;
 use crate::config::template::FolderName;
 use crate::decision::Decision;
 use crate::error::{Kind, Result};
 use crate::message::{Bytes, Key, Message, OUTBOX, Origin};
 use crate::outbox::outcome::{self, Moment};
-use crate::outbox::relay::Verdict;
+use crate::outbox::relay::RecipientVerdict;
 use crate::pass::{Cause, Committer, Notice, World, leftovers};
 use crate::state::{OutboxRow, OutboxState, OwedCopy};
 
 /// The copy that an item owes after this was sent.
-pub(super) fn owed(row: &OutboxRow, sent: &Message, verdicts: &[Verdict]) -> Option<OwedCopy> {
-    let is_out = verdicts.iter().any(|verdict| matches!(verdict, Verdict::Sent(_)));
+pub(super) fn owed(row: &OutboxRow, sent: &Message, verdicts: &[RecipientVerdict]) -> Option<OwedCopy> {
+    let is_out = verdicts.iter().any(|verdict| matches!(verdict, RecipientVerdict::Sent(_)));
     folder(row).filter(|_| is_out)?;
     let mut message = Vec::new();
     // An answer was composed in memory and is read from there.
@@ -28,8 +28,8 @@ pub(super) fn owed(row: &OutboxRow, sent: &Message, verdicts: &[Verdict]) -> Opt
 }
 
 /// Files the copies that are due. A copy that cannot be filed holds up no other.
-pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
-    let mut told = Told::default();
+pub(super) fn carry_out(shared: &SharedByLanes) -> Result<OutboxReport> {
+    let mut told = OutboxReport::default();
     for row in shared.world.store.copies_due(shared.world.now())? {
         file_copy(shared, row, &mut told)?;
     }
@@ -37,7 +37,7 @@ pub(super) fn carry_out(shared: &Shared) -> Result<Told> {
 }
 
 /// Files the copy of one item, or plans another attempt, or gives it up and files it in the inbox.
-fn file_copy(shared: &Shared, mut row: OutboxRow, told: &mut Told) -> Result<()> {
+fn file_copy(shared: &SharedByLanes, mut row: OutboxRow, told: &mut OutboxReport) -> Result<()> {
     let cause = match (folder(&row), &row.copy) {
         (Some(folder), Some(copy)) => match file(shared, &row, &copy.message, folder) {
             Ok(()) => None,
@@ -65,7 +65,7 @@ fn file_copy(shared: &Shared, mut row: OutboxRow, told: &mut Told) -> Result<()>
 }
 
 /// Counts an attempt. Returns when the next one is due, or `None` if it is too late.
-fn next(shared: &Shared, row: &mut OutboxRow, cause: &str) -> Option<jiff::Timestamp> {
+fn next(shared: &SharedByLanes, row: &mut OutboxRow, cause: &str) -> Option<jiff::Timestamp> {
     let copy = row.copy.as_mut()?;
     copy.attempts += 1;
     cause.clone_into(&mut copy.said);
@@ -79,13 +79,13 @@ fn folder(row: &OutboxRow) -> Option<FolderName> {
 }
 
 /// Files the copy where the rule wants it, and nowhere else: the next attempt may succeed.
-fn file(shared: &Shared, row: &OutboxRow, copy: &[u8], folder: FolderName) -> Result<()> {
+fn file(shared: &SharedByLanes, row: &OutboxRow, copy: &[u8], folder: FolderName) -> Result<()> {
     let decision = Decision::copy(folder, format!("a copy of what was sent: {}", row.telling));
     file_once(shared, row, copy, decision, committer(&shared.world, &shared.owned).only_as_decided())
 }
 
 fn file_once(
-    shared: &Shared,
+    shared: &SharedByLanes,
     row: &OutboxRow,
     copy: &[u8],
     decision: Decision,
@@ -105,7 +105,7 @@ fn is_filed(world: &World, key: &Key) -> Result<bool> {
 }
 
 /// Files the copy in the inbox. The notice is filed first, so that it comes once; so does the copy.
-fn give_up(shared: &Shared, row: &mut OutboxRow, cause: &str) -> Result<()> {
+fn give_up(shared: &SharedByLanes, row: &mut OutboxRow, cause: &str) -> Result<()> {
     let text = format!(
         "Outbox item {} ({}) was sent, but the copy of it could not be filed: {}.\n\nThe copy is in the inbox.",
         row.id,

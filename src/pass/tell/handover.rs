@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::desktop;
-use crate::decision::{Importance, Input, Notify, Pipe, Way};
+use crate::decision::{Importance, Notify, Pipe, ProgramInput, Way};
 use crate::error::{Error, Kind};
 use crate::message::Message;
-use crate::outbox::relay::Verdict;
-use crate::program::{self, Output};
+use crate::outbox::relay::RecipientVerdict;
+use crate::program::{self, OutputUse};
 use crate::turn::Turn;
 
 /// How long a notification may take.
@@ -23,7 +23,7 @@ const EX_TEMPFAIL: i32 = 75;
 /// A handover without a relay.
 pub(super) enum Handover {
     /// By running a program.
-    Program(Program),
+    Program(ProgramHandover),
     /// By a request to a webhook: its address, and what it gets.
     Webhook(String, Notify),
 }
@@ -41,9 +41,9 @@ impl Handover {
 }
 
 /// A program with its input.
-pub(super) struct Program {
+pub(super) struct ProgramHandover {
     run: Vec<String>,
-    input: What,
+    input: HandoverKind,
     timeout: Duration,
     /// The name of the lock under which one program runs at a time.
     lock: Option<String>,
@@ -51,24 +51,24 @@ pub(super) struct Program {
     on_desktop: bool,
 }
 
-enum What {
+enum HandoverKind {
     OfMessage(Pipe),
     Text(String),
 }
 
 /// The program for an action, if it runs one.
-fn program(way: &Way) -> Option<Program> {
+fn program(way: &Way) -> Option<ProgramHandover> {
     match way {
-        Way::Pipe(pipe) => Some(Program {
+        Way::Pipe(pipe) => Some(ProgramHandover {
             run: pipe.run.clone(),
-            input: What::OfMessage(pipe.clone()),
+            input: HandoverKind::OfMessage(pipe.clone()),
             timeout: pipe.timeout,
             lock: pipe.lock.clone(),
             on_desktop: false,
         }),
         Way::Notify(Notify { run: Some(run), text, .. }) => {
-            let (run, input) = (run.clone(), What::Text(text.clone()));
-            Some(Program { run, input, timeout: NOTIFY_TIMEOUT, lock: None, on_desktop: false })
+            let (run, input) = (run.clone(), HandoverKind::Text(text.clone()));
+            Some(ProgramHandover { run, input, timeout: NOTIFY_TIMEOUT, lock: None, on_desktop: false })
         }
         Way::Notify(notify) if notify.desktop => Some(desktop(notify)),
         _ => None,
@@ -76,7 +76,7 @@ fn program(way: &Way) -> Option<Program> {
 }
 
 /// `notify-send`, which every desktop has.
-fn desktop(notify: &Notify) -> Program {
+fn desktop(notify: &Notify) -> ProgramHandover {
     let urgency = match notify.importance {
         Importance::High => "critical",
         Importance::Normal => "normal",
@@ -84,54 +84,65 @@ fn desktop(notify: &Notify) -> Program {
     };
     let words = ["notify-send", "--app-name=mailsluice", "--urgency", urgency, "--", &notify.title, &notify.text];
     let run = words.iter().map(|word| word.replace('\0', "")).collect();
-    Program { run, input: What::Text(String::new()), timeout: NOTIFY_TIMEOUT, lock: None, on_desktop: true }
+    ProgramHandover {
+        run,
+        input: HandoverKind::Text(String::new()),
+        timeout: NOTIFY_TIMEOUT,
+        lock: None,
+        on_desktop: true,
+    }
 }
 
-impl Program {
+impl ProgramHandover {
     /// Runs the program, once for each attachment if it reads attachments. Exit code 75 asks to try again later. This
     /// blocks.
-    pub(super) fn run(&self, message: &Message, locks: &Path, allow_root: bool) -> Verdict {
+    pub(super) fn run(&self, message: &Message, locks: &Path, allow_root: bool) -> RecipientVerdict {
         let _turn = match self.lock.as_deref().map(|lock| Turn::take(locks, lock, self.timeout)).transpose() {
             Ok(turn) => turn,
-            Err(no_turn) => return Verdict::Later(Error::transient(Kind::Busy, no_turn.to_string())),
+            Err(no_turn) => return RecipientVerdict::Later(Error::transient(Kind::Busy, no_turn.to_string())),
         };
         let pipe = match &self.input {
-            What::Text(text) => return self.once(Ok(Box::new(text.as_bytes())), message, allow_root),
-            What::OfMessage(pipe) => pipe,
+            HandoverKind::Text(text) => return self.once(Ok(Box::new(text.as_bytes())), message, allow_root),
+            HandoverKind::OfMessage(pipe) => pipe,
         };
         let inputs: Vec<Vec<u8>> = match pipe.input {
-            Input::Message => return self.once(message.reader(), message, allow_root),
-            Input::Headers => vec![message.head().to_vec()],
-            Input::Body => vec![message.raw_body(MAX_PART_BYTES)],
-            Input::Nothing => vec![Vec::new()],
-            Input::Part(number) => match number.checked_sub(1).filter(|n| *n < message.parts().len()) {
+            ProgramInput::Message => return self.once(message.reader(), message, allow_root),
+            ProgramInput::Headers => vec![message.head().to_vec()],
+            ProgramInput::Body => vec![message.raw_body(MAX_PART_BYTES)],
+            ProgramInput::Nothing => vec![Vec::new()],
+            ProgramInput::Part(number) => match number.checked_sub(1).filter(|n| *n < message.parts().len()) {
                 Some(index) => vec![message.part_bytes(index, MAX_PART_BYTES)],
                 None => {
                     let text = format!("the message has no part {number}");
-                    return Verdict::Never(Error::permanent(Kind::Refused, text));
+                    return RecipientVerdict::Never(Error::permanent(Kind::Refused, text));
                 }
             },
-            Input::Attachments => {
+            ProgramInput::Attachments => {
                 let parts = message.parts().iter().enumerate().filter(|(_, part)| pipe.takes(part));
                 parts.map(|(index, _)| message.part_bytes(index, MAX_PART_BYTES)).collect()
             }
         };
-        let mut last = Verdict::Sent("there was nothing to hand over".to_owned());
+        let mut last = RecipientVerdict::Sent("there was nothing to hand over".to_owned());
         for input in inputs {
             last = self.once(Ok(Box::new(input.as_slice())), message, allow_root);
-            if !matches!(last, Verdict::Sent(_)) {
+            if !matches!(last, RecipientVerdict::Sent(_)) {
                 return last;
             }
         }
         last
     }
 
-    fn once(&self, input: std::io::Result<Box<dyn Read + Send + '_>>, message: &Message, allow_root: bool) -> Verdict {
+    fn once(
+        &self,
+        input: std::io::Result<Box<dyn Read + Send + '_>>,
+        message: &Message,
+        allow_root: bool,
+    ) -> RecipientVerdict {
         let name = self.run.join(" ");
-        let failed = |text: String| Verdict::Never(Error::permanent(Kind::Refused, text));
+        let failed = |text: String| RecipientVerdict::Never(Error::permanent(Kind::Refused, text));
         let mut input = match input {
             Ok(input) => input,
-            Err(e) => return Verdict::Later(Error::disk("reading the message", e)),
+            Err(e) => return RecipientVerdict::Later(Error::disk("reading the message", e)),
         };
         let value = |value: Option<&str>| value.unwrap_or_default().replace('\0', "");
         let mut environment = vec![
@@ -142,25 +153,25 @@ impl Program {
         if self.on_desktop {
             match desktop::session() {
                 Ok(session) => environment.extend(session),
-                Err(e) => return Verdict::Never(e),
+                Err(e) => return RecipientVerdict::Never(e),
             }
         }
         let program = program::Program {
             run: &self.run,
             timeout: self.timeout,
-            output: Output::Nobody,
+            output: OutputUse::Nobody,
             environment: &environment,
             allow_root,
         };
         match program.run(Some(&mut *input)) {
-            Ok(ended) if ended.code == 0 => Verdict::Sent(format!("{name} took it")),
+            Ok(ended) if ended.code == 0 => RecipientVerdict::Sent(format!("{name} took it")),
             Ok(ended) if ended.code == EX_TEMPFAIL => {
                 let text = format!("{name} asks to try again later {}", ended.complaint);
-                Verdict::Later(Error::transient(Kind::Refused, text.trim_end().to_owned()))
+                RecipientVerdict::Later(Error::transient(Kind::Refused, text.trim_end().to_owned()))
             }
             Ok(ended) => failed(format!("{name} ended with {}: {}", ended.code, ended.complaint)),
             Err(failure) if failure.is_for_want_of_room() || failure.is_by_stop() => {
-                Verdict::Later(Error::transient(Kind::Busy, format!("{name}: {failure}")))
+                RecipientVerdict::Later(Error::transient(Kind::Busy, format!("{name}: {failure}")))
             }
             Err(failure) => failed(format!("{name}: {failure}")),
         }

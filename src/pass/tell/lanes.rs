@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::{Pass, ROWS_PER_ROUND, Shared, Told, dropped, fcc};
+use super::{OutboxReport, Pass, ROWS_PER_ROUND, SharedByLanes, dropped, fcc};
 use crate::decision::{Notify, Pipe, Reply, Way};
 use crate::error::{Error, Kind, Result};
 use crate::pass::{Relays, on_own_thread};
@@ -76,13 +76,13 @@ fn connection_of(row: &OutboxRow, connections: u8) -> u8 {
 
 /// A summary of what is due in a lane, which shows whether that changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Load {
+pub(super) struct LaneLoad {
     rows: u64,
     ids: i64,
     due: i64,
 }
 
-impl Load {
+impl LaneLoad {
     /// Adds one item.
     pub(super) fn add(&mut self, row: &OutboxRow) {
         self.rows += 1;
@@ -92,17 +92,17 @@ impl Load {
 }
 
 /// How a lane ended.
-pub(super) struct Ended {
-    pub(super) told: Told,
+pub(super) struct LaneEnd {
+    pub(super) told: OutboxReport,
     /// What was due and could not go out.
-    pub(super) left: Load,
+    pub(super) left: LaneLoad,
 }
 
 /// Lets the lanes work until nothing is due that can go out.
-pub(super) async fn work(shared: &Shared) -> Result<Told> {
+pub(super) async fn work(shared: &SharedByLanes) -> Result<OutboxReport> {
     let mut lanes =
         Lanes { shared: shared.clone(), running: JoinSet::new(), at_work: HashSet::new(), done: HashMap::new() };
-    let (mut told, mut outcome) = (Told::default(), Ok(()));
+    let (mut told, mut outcome) = (OutboxReport::default(), Ok(()));
     loop {
         let looked = Instant::now();
         if !shared.is_over() && outcome.is_ok() {
@@ -123,7 +123,7 @@ pub(super) async fn work(shared: &Shared) -> Result<Told> {
 }
 
 /// Does what concerns no lane and holds up none: items that the user dropped, and copies of what was sent.
-fn do_other_work(shared: &Shared, told: &mut Told) -> Result<()> {
+fn do_other_work(shared: &SharedByLanes, told: &mut OutboxReport) -> Result<()> {
     if !shared.is_over() {
         told.add(dropped::carry_out(shared)?);
         told.add(fcc::carry_out(shared)?);
@@ -132,11 +132,11 @@ fn do_other_work(shared: &Shared, told: &mut Told) -> Result<()> {
 }
 
 struct Lanes {
-    shared: Shared,
-    running: JoinSet<(Lane, Result<Ended>)>,
+    shared: SharedByLanes,
+    running: JoinSet<(Lane, Result<LaneEnd>)>,
     at_work: HashSet<Lane>,
     /// What was due in each lane when it began and when it ended. The lane cannot do more about it.
-    done: HashMap<Lane, [Load; 2]>,
+    done: HashMap<Lane, [LaneLoad; 2]>,
 }
 
 impl Lanes {
@@ -164,18 +164,21 @@ impl Lanes {
         Ok(())
     }
 
-    fn ended(&mut self, ended: std::result::Result<(Lane, Result<Ended>), tokio::task::JoinError>) -> Result<Told> {
+    fn ended(
+        &mut self,
+        ended: std::result::Result<(Lane, Result<LaneEnd>), tokio::task::JoinError>,
+    ) -> Result<OutboxReport> {
         let (lane, ended) = ended.map_err(|e| Error::transient(Kind::Busy, "sending broke off").because(e))?;
         self.at_work.remove(&lane);
-        let Ended { told, left } = ended?;
+        let LaneEnd { told, left } = ended?;
         self.done.entry(lane).or_default()[1] = left;
         Ok(told)
     }
 }
 
 /// What is due in each lane.
-fn due(shared: &Shared) -> Result<HashMap<Lane, Load>> {
-    let mut lanes: HashMap<Lane, Load> = HashMap::new();
+fn due(shared: &SharedByLanes) -> Result<HashMap<Lane, LaneLoad>> {
+    let mut lanes: HashMap<Lane, LaneLoad> = HashMap::new();
     let mut after = None;
     loop {
         let rows = shared.world.store.due(shared.world.now(), after, ROWS_PER_ROUND)?;

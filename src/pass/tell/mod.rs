@@ -30,14 +30,14 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use self::handover::Handover;
-use self::lanes::{Ended, Lane, Load};
-use self::shared::Shared;
+use self::lanes::{Lane, LaneEnd, LaneLoad};
+use self::shared::SharedByLanes;
 use super::{Relays, World};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
-use crate::outbox::outcome::Came;
-use crate::outbox::relay::{Connection, Verdict};
+use crate::outbox::outcome::AttemptResult;
+use crate::outbox::relay::{Connection, RecipientVerdict};
 use crate::outbox::webhook;
 use crate::source::imap::append::Appender;
 use crate::state::{OutboxRow, Owned, Rest};
@@ -53,7 +53,7 @@ const ROWS_PER_ROUND: u32 = 200;
 
 /// The result of a pass over the outbox.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct OutboxReport {
     /// Items that are done.
     pub sent: u64,
     /// Items that are tried again later.
@@ -66,7 +66,7 @@ pub struct Told {
     pub by_another: bool,
 }
 
-impl Told {
+impl OutboxReport {
     /// Adds what another lane did.
     fn add(&mut self, other: Self) {
         let Self { sent, later, failed, remarks, by_another } = other;
@@ -87,16 +87,16 @@ impl Told {
 
 /// Sends what is due, for at most `limit`, including the wait for the lock. Does nothing if another process is sending
 /// and a second one waits for the lock: that one sees whatever was in the outbox before this call.
-pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &CancellationToken) -> Result<Told> {
+pub async fn tell(world: &World, relays: &Relays, limit: Duration, stop: &CancellationToken) -> Result<OutboxReport> {
     let until = Instant::now() + limit;
     let is_over = || stop.is_cancelled() || Instant::now() > until;
     let Some(owned) = turn::turn(world, &is_over).await? else {
-        return Ok(Told { by_another: true, ..Told::default() });
+        return Ok(OutboxReport { by_another: true, ..OutboxReport::default() });
     };
     let remarks = undelivered::resume(world, &owned)?;
     salvage::salvage(world, &owned)?;
-    let shared = Shared::new(world, owned, relays, until, stop.clone());
-    let mut told = Told { remarks, ..Told::default() };
+    let shared = SharedByLanes::new(world, owned, relays, until, stop.clone());
+    let mut told = OutboxReport { remarks, ..OutboxReport::default() };
     told.add(Pass::begin(shared.clone())?.before_anything_is_sent()?);
     told.add(lanes::work(&shared).await?);
     Ok(told)
@@ -107,8 +107,8 @@ struct Pass {
     world: World,
     owned: Arc<Owned>,
     relays: Arc<Relays>,
-    shared: Shared,
-    told: Told,
+    shared: SharedByLanes,
+    told: OutboxReport,
     open: HashMap<String, Connection>,
     appenders: HashMap<String, Appender>,
     /// Items whose outcomes are not written yet. The next claim writes them.
@@ -119,39 +119,39 @@ struct Pass {
 }
 
 /// An item with its message, while it is being sent.
-struct Item {
+struct ItemToSend {
     row: OutboxRow,
     original: Message,
 }
 
 impl Pass {
-    fn begin(shared: Shared) -> Result<Self> {
-        let Shared { world, owned, relays, stop, .. } = shared.clone();
+    fn begin(shared: SharedByLanes) -> Result<Self> {
+        let SharedByLanes { world, owned, relays, stop, .. } = shared.clone();
         let rests = world.store.rests()?;
-        let (told, open, appenders) = (Told::default(), HashMap::new(), HashMap::new());
+        let (told, open, appenders) = (OutboxReport::default(), HashMap::new(), HashMap::new());
         Ok(Self { world, owned, relays, shared, told, open, appenders, unwritten: Vec::new(), rests, stop })
     }
 
-    fn before_anything_is_sent(mut self) -> Result<Told> {
+    fn before_anything_is_sent(mut self) -> Result<OutboxReport> {
         self.settle_interrupted()?;
         self.write_outcomes()?;
         Ok(self.told)
     }
 
     /// Sends everything that is due in a lane.
-    async fn work_on(mut self, lane: &Lane) -> Result<Ended> {
+    async fn work_on(mut self, lane: &Lane) -> Result<LaneEnd> {
         let emptied = self.empty(lane).await;
         // Even after an error, because what was sent must not be sent again.
         self.write_outcomes()?;
         let left = emptied?;
-        Ok(Ended { told: self.end().await, left })
+        Ok(LaneEnd { told: self.end().await, left })
     }
 
     /// Goes over everything that is due until a round changes nothing. Returns what is left.
-    async fn empty(&mut self, lane: &Lane) -> Result<Load> {
+    async fn empty(&mut self, lane: &Lane) -> Result<LaneLoad> {
         let relays = Arc::clone(&self.relays);
         loop {
-            let (mut moved, mut after, mut left) = (false, None, Load::default());
+            let (mut moved, mut after, mut left) = (false, None, LaneLoad::default());
             loop {
                 let due = self.world.store.due(self.world.now(), after, ROWS_PER_ROUND)?;
                 let Some(last) = due.last() else { break };
@@ -181,7 +181,7 @@ impl Pass {
         Ok(false)
     }
 
-    async fn end(mut self) -> Told {
+    async fn end(mut self) -> OutboxReport {
         for (_, connection) in self.open.drain() {
             connection.quit().await;
         }
@@ -196,7 +196,7 @@ impl Pass {
     /// go first.
     fn settle_interrupted(&mut self) -> Result<()> {
         for row in self.world.store.being_sent(&self.owned)? {
-            self.conclude(row, None, Came::Interrupted).or_else(|e| self.leave_to_next_pass(e))?;
+            self.conclude(row, None, AttemptResult::Interrupted).or_else(|e| self.leave_to_next_pass(e))?;
         }
         Ok(())
     }
@@ -206,7 +206,7 @@ impl Pass {
         let now = self.world.now();
         if let Some(cause) = self.is_one_too_many(&row, now)? {
             self.told.remark(format!("{} is not sent: {cause}", row.telling));
-            return self.conclude(row, None, Came::Stopped(cause));
+            return self.conclude(row, None, AttemptResult::Stopped(cause));
         }
         if self.is_over_a_limit(&row, now)? {
             return Ok(false);
@@ -219,9 +219,9 @@ impl Pass {
     }
 
     /// The item with its message, or `None` if the message cannot be read, which is recorded.
-    fn with_message(&mut self, row: OutboxRow) -> Result<Option<Item>> {
+    fn with_message(&mut self, row: OutboxRow) -> Result<Option<ItemToSend>> {
         match self.world.read(&row.bytes) {
-            Ok(original) => Ok(Some(Item { row, original })),
+            Ok(original) => Ok(Some(ItemToSend { row, original })),
             Err(e) => self.unread(row, &e).map(|_| None),
         }
     }
@@ -250,9 +250,9 @@ impl Pass {
             }
             Handover::Webhook(address, notify) => {
                 let verdict = unless_stopped(&self.stop, webhook::post(address, notify)).await;
-                (verdict.unwrap_or_else(|| Verdict::Later(stopped())), item)
+                (verdict.unwrap_or_else(|| RecipientVerdict::Later(stopped())), item)
             }
         };
-        self.conclude(item.row, Some(item.original), Came::Verdicts(vec![verdict]))
+        self.conclude(item.row, Some(item.original), AttemptResult::Verdicts(vec![verdict]))
     }
 }

@@ -4,16 +4,16 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
 use super::conclude::for_each;
-use super::{Item, Pass, fcc, sender, undelivered};
+use super::{ItemToSend, Pass, fcc, sender, undelivered};
 use crate::clean;
 use crate::config::{Relay, RelayKind};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
 use crate::outbox::compose::{self, Desk};
-use crate::outbox::outcome::Came;
+use crate::outbox::outcome::AttemptResult;
 use crate::outbox::refusal::help_with_sender;
-use crate::outbox::relay::{Connection, Mail, Trouble, Verdict};
+use crate::outbox::relay::{Connection, Mail, RecipientVerdict, RelayTrouble};
 use crate::outbox::retry;
 use crate::state::{OutboxRow, Rest};
 use crate::stop::{stopped, unless_stopped};
@@ -68,7 +68,7 @@ impl Pass {
     }
 
     /// Composes the message of an item that is marked as being sent, and sends it.
-    async fn send_claimed(&mut self, item: Item, relay: &Relay, own: &str, was_open: bool) -> Result<bool> {
+    async fn send_claimed(&mut self, item: ItemToSend, relay: &Relay, own: &str, was_open: bool) -> Result<bool> {
         let date = self.world.now().to_zoned(TimeZone::system());
         let desk = Desk {
             own: self.relays.own(),
@@ -87,19 +87,19 @@ impl Pass {
         let from = self.sender(&item.row.telling, relay, own, original)?;
         let mail = Mail { from: &from, to: &to, message: &message, no_reports: item.row.telling.way.is_answer() };
         let sent = self.send_or_as_own(relay, &mail, &item.row.telling.way, own, was_open).await?;
-        match sent.unwrap_or_else(|| Err(Trouble::Unknown(stopped()))) {
+        match sent.unwrap_or_else(|| Err(RelayTrouble::Unknown(stopped()))) {
             Ok(verdicts) => {
                 // An answer whose null sender was refused was sent from the user's address.
                 let is_own = from.is_empty() && sender::may_be_own(&item.row.telling.way);
                 let verdicts = sender::with_help(verdicts, relay, if is_own { own } else { &from }, own);
-                let Item { mut row, original } = item;
+                let ItemToSend { mut row, original } = item;
                 row.copy = fcc::owed(&row, &message, &verdicts);
-                self.conclude(row, Some(original), Came::Verdicts(verdicts))?;
+                self.conclude(row, Some(original), AttemptResult::Verdicts(verdicts))?;
                 self.end_rest(&relay.name, own)?;
                 Ok(true)
             }
             // A refusal of an unusual sender says nothing about other mail.
-            Err(Trouble::Sender(error))
+            Err(RelayTrouble::Sender(error))
                 if from != own && (!from.is_empty() || !sender::may_be_own(&item.row.telling.way)) =>
             {
                 self.sender_refused(item, relay, &from, own, error)
@@ -113,9 +113,9 @@ impl Pass {
         relay: &Relay,
         mail: &Mail<'_>,
         was_open: bool,
-    ) -> std::result::Result<Vec<Verdict>, Trouble> {
+    ) -> std::result::Result<Vec<RecipientVerdict>, RelayTrouble> {
         let sent = self.send(relay, mail).await;
-        if was_open && matches!(sent, Err(Trouble::Relay(_))) {
+        if was_open && matches!(sent, Err(RelayTrouble::Relay(_))) {
             // Servers close a connection that is idle, or after some number of messages. That says nothing about a new
             // connection.
             self.open.remove(&relay.name);
@@ -124,11 +124,15 @@ impl Pass {
         sent
     }
 
-    async fn send(&mut self, relay: &Relay, mail: &Mail<'_>) -> std::result::Result<Vec<Verdict>, Trouble> {
-        self.connect(relay).await.map_err(Trouble::Relay)?;
+    async fn send(
+        &mut self,
+        relay: &Relay,
+        mail: &Mail<'_>,
+    ) -> std::result::Result<Vec<RecipientVerdict>, RelayTrouble> {
+        self.connect(relay).await.map_err(RelayTrouble::Relay)?;
         match self.open.get_mut(&relay.name) {
             Some(connection) => connection.send(mail).await,
-            None => Err(Trouble::Relay(Error::transient(Kind::Network, "there is no connection"))),
+            None => Err(RelayTrouble::Relay(Error::transient(Kind::Network, "there is no connection"))),
         }
     }
 
@@ -147,19 +151,19 @@ impl Pass {
     }
 
     /// Handles what broke the sending of an item, according to whom it concerns.
-    fn conclude_trouble(&mut self, item: Item, relay: &Relay, own: &str, trouble: Trouble) -> Result<bool> {
+    fn conclude_trouble(&mut self, item: ItemToSend, relay: &Relay, own: &str, trouble: RelayTrouble) -> Result<bool> {
         self.open.remove(&relay.name);
         match trouble {
-            Trouble::Mail(verdict) => {
+            RelayTrouble::Mail(verdict) => {
                 let recipients = item.row.telling.way.recipients().len().max(1);
-                self.conclude(item.row, Some(item.original), Came::Verdicts(for_each(verdict, recipients)))
+                self.conclude(item.row, Some(item.original), AttemptResult::Verdicts(for_each(verdict, recipients)))
             }
-            Trouble::Unknown(error) => {
+            RelayTrouble::Unknown(error) => {
                 let cause = clean::line(error.to_string().as_bytes());
-                self.conclude(item.row, Some(item.original), Came::Unknown(cause))
+                self.conclude(item.row, Some(item.original), AttemptResult::Unknown(cause))
             }
-            Trouble::Relay(error) => self.put_off(item.row, &relay.name, "", &error),
-            Trouble::Sender(error) => {
+            RelayTrouble::Relay(error) => self.put_off(item.row, &relay.name, "", &error),
+            RelayTrouble::Sender(error) => {
                 let error = error.helped_by(help_with_sender(relay, own, own));
                 self.put_off(item.row, &relay.name, own, &error)
             }
@@ -172,7 +176,7 @@ impl Pass {
         let cause = clean::line(error.to_string().as_bytes());
         let rest = self.rest_after(relay, sender, &cause);
         let (until, failures, is_away) = (rest.until, rest.failures, error.kind() == Kind::Network);
-        let came = Came::Resting { until, failures, is_away, cause: cause.clone() };
+        let came = AttemptResult::Resting { until, failures, is_away, cause: cause.clone() };
         let is_given_up = self.conclude(row, None, came)?;
         self.world.store.rest(&self.owned, &rest)?;
         if !is_given_up {
@@ -208,7 +212,7 @@ impl Pass {
 }
 
 /// The message and its recipients.
-fn composed(item: &Item, desk: &Desk<'_>) -> std::io::Result<(Message, Vec<String>)> {
+fn composed(item: &ItemToSend, desk: &Desk<'_>) -> std::io::Result<(Message, Vec<String>)> {
     let original = &item.original;
     let to = item.row.telling.way.recipients();
     let message = match &item.row.telling.way {

@@ -31,7 +31,7 @@ pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
     let mut committer = committer(world, owned);
     let mut filed = Vec::with_capacity(names.len());
     for name in names {
-        let found = Found::of(&name);
+        let found = SetAsideCause::of(&name);
         let (key, path) = (Key::new(&origin, name.as_str()), folder.join(&name));
         // If the key is known already, the run that filed it died before it could remove the file.
         if world.store.remembered(&key)?.is_none() {
@@ -41,7 +41,7 @@ pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
         filed.push((found, path));
     }
     // The notices before the files are removed: after a crash in between, the program would not say it again.
-    for found in [Found::AfterLoss, Found::Nobodys] {
+    for found in [SetAsideCause::AfterLoss, SetAsideCause::Nobodys] {
         if filed.iter().any(|(each, _)| *each == found) {
             committer.notify(&found.notice())?;
         }
@@ -60,14 +60,14 @@ pub(in crate::pass) fn unknown_spool_name(name: &str) -> String {
 
 /// Why a file was moved out of the spool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Found {
+enum SetAsideCause {
     /// The state that knew it is gone.
     AfterLoss,
     /// No state ever knew it: it was written for a row, and the program died before the row was recorded.
     Nobodys,
 }
 
-impl Found {
+impl SetAsideCause {
     fn of(name: &str) -> Self {
         if name.starts_with(UNKNOWN_PREFIX) { Self::Nobodys } else { Self::AfterLoss }
     }

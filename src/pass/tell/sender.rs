@@ -2,21 +2,21 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Item, Pass, undelivered};
+use super::{ItemToSend, Pass, undelivered};
 use crate::clean;
 use crate::config::{LmtpPlace, Relay, RelayKind, Server};
 use crate::decision::{Telling, Way};
 use crate::error::{Error, Kind, Result};
-use crate::outbox::outcome::Came;
+use crate::outbox::outcome::AttemptResult;
 use crate::outbox::refusal::{help_with_sender, is_about_sender};
-use crate::outbox::relay::{Mail, Trouble, Verdict};
+use crate::outbox::relay::{Mail, RecipientVerdict, RelayTrouble};
 use crate::stop::unless_stopped;
 
 /// How long the refusal of the null sender is remembered. Then the null sender is tried again, because it is the right
 /// one.
 const NULL_REFUSAL_REMEMBERED: SignedDuration = SignedDuration::from_hours(30 * 24);
 
-type Sent = Option<std::result::Result<Vec<Verdict>, Trouble>>;
+type Sent = Option<std::result::Result<Vec<RecipientVerdict>, RelayTrouble>>;
 
 impl Pass {
     /// The sender of an outgoing message: what its action says, except for answers through a relay that refused the
@@ -66,7 +66,7 @@ impl Pass {
     /// Handles a refusal of one message's sender: a foreign one, the null one, or one that `sendmail -f` names.
     pub(super) fn sender_refused(
         &mut self,
-        item: Item,
+        item: ItemToSend,
         relay: &Relay,
         from: &str,
         own: &str,
@@ -76,7 +76,7 @@ impl Pass {
         let cause = clean::line(error.to_string().as_bytes());
         let (telling, is_null) = (item.row.telling.to_string(), from.is_empty());
         let gives_up = is_null && matches!(item.row.telling.way, Way::Redirect(_));
-        self.conclude(item.row, Some(item.original), Came::NotFrom { is_null, cause: cause.clone() })?;
+        self.conclude(item.row, Some(item.original), AttemptResult::NotFrom { is_null, cause: cause.clone() })?;
         if !gives_up {
             self.told.remark(format!("{telling} waits: {cause}"));
             undelivered::tell_of_relay(&self.shared, &relay.name, Some(from), &error)?;
@@ -95,20 +95,26 @@ pub(super) fn may_be_own(way: &Way) -> bool {
 }
 
 /// Whether the message reached nobody because of its sender. Some servers say so only after the recipients.
-fn refuses_sender(sent: &std::result::Result<Vec<Verdict>, Trouble>) -> bool {
-    let is_about_it = |verdict: &Verdict| matches!(verdict, Verdict::Never(e) if is_about_sender(&e.to_string()));
+fn refuses_sender(sent: &std::result::Result<Vec<RecipientVerdict>, RelayTrouble>) -> bool {
+    let is_about_it =
+        |verdict: &RecipientVerdict| matches!(verdict, RecipientVerdict::Never(e) if is_about_sender(&e.to_string()));
     match sent {
-        Err(Trouble::Sender(_)) => true,
+        Err(RelayTrouble::Sender(_)) => true,
         Ok(verdicts) => !verdicts.is_empty() && verdicts.iter().all(is_about_it),
         Err(_) => false,
     }
 }
 
 /// Adds what helps to verdicts about a sender.
-pub(super) fn with_help(verdicts: Vec<Verdict>, relay: &Relay, from: &str, own: &str) -> Vec<Verdict> {
+pub(super) fn with_help(
+    verdicts: Vec<RecipientVerdict>,
+    relay: &Relay,
+    from: &str,
+    own: &str,
+) -> Vec<RecipientVerdict> {
     let helped = |verdict| match verdict {
-        Verdict::Never(e) if e.kind() == Kind::Refused && is_about_sender(&e.to_string()) => {
-            Verdict::Never(e.helped_by(help_with_sender(relay, from, own)))
+        RecipientVerdict::Never(e) if e.kind() == Kind::Refused && is_about_sender(&e.to_string()) => {
+            RecipientVerdict::Never(e.helped_by(help_with_sender(relay, from, own)))
         }
         verdict => verdict,
     };

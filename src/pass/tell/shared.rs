@@ -11,7 +11,7 @@ use crate::state::Owned;
 
 /// What all lanes of a pass over the outbox share.
 #[derive(Clone)]
-pub(super) struct Shared {
+pub(super) struct SharedByLanes {
     pub(super) world: World,
     pub(super) owned: Arc<Owned>,
     pub(super) relays: Arc<Relays>,
@@ -37,7 +37,7 @@ impl Drop for GivingUp {
     }
 }
 
-impl Shared {
+impl SharedByLanes {
     pub(super) fn new(
         world: &World,
         owned: Arc<Owned>,

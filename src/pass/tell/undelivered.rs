@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Shared;
+use super::SharedByLanes;
 use crate::clean;
 use crate::config::template::Template;
 use crate::deliver::recover;
@@ -14,7 +14,7 @@ use crate::pass::{Cause, Committer, Decide, Leftovers, Notice, World};
 use crate::state::{EntryId, OutboxRow, Owned};
 
 /// An item that was given up for these recipients.
-pub(super) struct GivenUp<'a> {
+pub(super) struct GivenUpRow<'a> {
     pub(super) item: &'a OutboxRow,
     pub(super) to: Vec<String>,
     /// How many recipients it still had, including these.
@@ -24,8 +24,8 @@ pub(super) struct GivenUp<'a> {
 
 /// Files the message once, unless its decision filed it already, and a notice beside it. No bounce is sent, because it
 /// would reach the wrong person.
-pub(super) fn file(shared: &Shared, given_up: &GivenUp<'_>, original: &Message) -> Result<()> {
-    let GivenUp { item, to, left, cause } = given_up;
+pub(super) fn file(shared: &SharedByLanes, given_up: &GivenUpRow<'_>, original: &Message) -> Result<()> {
+    let GivenUpRow { item, to, left, cause } = given_up;
     let _alone = shared.filing();
     let world = &shared.world;
     let mut committer = committer(world, &shared.owned);
@@ -70,7 +70,7 @@ fn was_filed(world: &World, row: &OutboxRow) -> Result<bool> {
 }
 
 /// Files a notice about an item whose message cannot be read any more, so that there is nothing to file.
-pub(super) fn tell_of_loss(shared: &Shared, row: &OutboxRow) -> Result<()> {
+pub(super) fn tell_of_loss(shared: &SharedByLanes, row: &OutboxRow) -> Result<()> {
     let text = format!(
         "Outbox item {} ({}) could not be sent: {}.\n\n`mailsluice log` shows which message it was (entry {}).",
         row.id,
@@ -83,14 +83,14 @@ pub(super) fn tell_of_loss(shared: &Shared, row: &OutboxRow) -> Result<()> {
 
 /// Files a notice that more is to be sent than `limits` allows, once a day: because of a loop, or more mail than
 /// expected.
-pub(super) fn tell_of_limit(shared: &Shared, text: &str) -> Result<()> {
+pub(super) fn tell_of_limit(shared: &SharedByLanes, text: &str) -> Result<()> {
     let text = format!("There are {text}.\n\n`mailsluice queue list` shows what waits, and whether it is a loop.");
     notify(shared, Cause::LimitReached, text)
 }
 
 /// Files a notice about a relay that only the user can help, once a day. `from` is the one sender that the relay
 /// refuses.
-pub(super) fn tell_of_relay(shared: &Shared, relay: &str, from: Option<&str>, error: &Error) -> Result<()> {
+pub(super) fn tell_of_relay(shared: &SharedByLanes, relay: &str, from: Option<&str>, error: &Error) -> Result<()> {
     if error.is_transient() {
         return Ok(());
     }
@@ -104,7 +104,7 @@ pub(super) fn tell_of_relay(shared: &Shared, relay: &str, from: Option<&str>, er
 
 /// Files a notice about items that have waited for a day, or were given up after it: one a day for each relay, program
 /// or account.
-pub(super) fn tell_of_wait(shared: &Shared, whose: &str, row: &OutboxRow) -> Result<()> {
+pub(super) fn tell_of_wait(shared: &SharedByLanes, whose: &str, row: &OutboxRow) -> Result<()> {
     let text = format!(
         "Outbox item {} ({}) has waited since {}: {}.\n\nOther items that wait for the same reason are not named here: \
          `mailsluice queue list` shows them. `mailsluice queue retry` tries them again at once.",
@@ -117,7 +117,7 @@ pub(super) fn tell_of_wait(shared: &Shared, whose: &str, row: &OutboxRow) -> Res
 }
 
 /// Files a notice with a notification that no desktop showed, once a day.
-pub(super) fn tell_of_desktop(shared: &Shared, title: &str, text: &str, cause: &str) -> Result<()> {
+pub(super) fn tell_of_desktop(shared: &SharedByLanes, title: &str, text: &str, cause: &str) -> Result<()> {
     let (title, said) = (clean::short(title, 200), clean::short(text, 500));
     let cause = cause.trim_end_matches('.');
     let text = format!(
@@ -128,7 +128,7 @@ pub(super) fn tell_of_desktop(shared: &Shared, title: &str, text: &str, cause: &
 }
 
 /// Files a notice without a message beside it.
-fn notify(shared: &Shared, cause: Cause, text: String) -> Result<()> {
+fn notify(shared: &SharedByLanes, cause: Cause, text: String) -> Result<()> {
     let _alone = shared.filing();
     let mut committer = committer(&shared.world, &shared.owned);
     committer.notify(&Notice { cause, account: OUTBOX.to_owned(), text })?;

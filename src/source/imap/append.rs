@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use tokio::io::AsyncWriteExt;
 
 use super::names::{delimiter_in, mailbox, quoted, with_delimiter};
-use super::session::{Refusal, Session, refused};
+use super::session::{ImapSession, TaggedRefusal, refused};
 use crate::config::Account;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Flag, Flags, Message};
@@ -20,7 +20,7 @@ const READ_BUFFER_BYTES: usize = 32 * 1024;
 
 /// The state of a folder before an APPEND: messages with this UID or a higher one, in this generation, were added later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct AppendMark {
     /// UIDVALIDITY; 0 if the server does not say.
     pub generation: u32,
     /// UIDNEXT; 0 if the server does not say.
@@ -30,7 +30,7 @@ pub struct Mark {
 /// A logged-in connection for APPEND.
 #[derive(Debug)]
 pub struct Appender {
-    session: Session,
+    session: ImapSession,
     delimiter: Option<char>,
 }
 
@@ -50,7 +50,7 @@ pub enum NotAppended {
 impl Appender {
     /// Connects, protects the connection and logs in.
     pub async fn connect(account: &Account) -> Result<Self> {
-        let mut appender = Self { session: Session::connect(account).await?, delimiter: None };
+        let mut appender = Self { session: ImapSession::connect(account).await?, delimiter: None };
         appender.ask_delimiter().await?;
         Ok(appender)
     }
@@ -73,7 +73,7 @@ impl Appender {
     }
 
     /// Returns the folder's state before an APPEND. A missing folder is created. The second part is the error if that failed.
-    pub async fn prepare(&mut self, folder: &str) -> Result<(Mark, Option<Error>)> {
+    pub async fn prepare(&mut self, folder: &str) -> Result<(AppendMark, Option<Error>)> {
         if let Some(mark) = self.mark(folder).await? {
             return Ok((mark, None));
         }
@@ -83,11 +83,11 @@ impl Appender {
             Err(error) if error.kind() != Kind::Refused => return Err(error),
             made => made.err(),
         };
-        Ok((self.mark(folder).await?.unwrap_or(Mark { generation: 0, next: 0 }), refused))
+        Ok((self.mark(folder).await?.unwrap_or(AppendMark { generation: 0, next: 0 }), refused))
     }
 
     /// `None` if there is no such folder, or the server does not say.
-    async fn mark(&mut self, folder: &str) -> Result<Option<Mark>> {
+    async fn mark(&mut self, folder: &str) -> Result<Option<AppendMark>> {
         let command = format!("STATUS {} (UIDVALIDITY UIDNEXT)", self.on_server(folder)?);
         let (mut generation, mut next) = (None, None);
         let tag = self.session.send(&command).await?;
@@ -104,7 +104,7 @@ impl Appender {
             Ok(())
         });
         Ok(match answer.await? {
-            Ok(_) => generation.zip(next).map(|(generation, next)| Mark { generation, next }),
+            Ok(_) => generation.zip(next).map(|(generation, next)| AppendMark { generation, next }),
             Err(_) => None,
         })
     }
@@ -112,7 +112,7 @@ impl Appender {
     /// Whether the message was added to the folder since: one with the same Message-ID and the same size. A message without a
     /// Message-ID is recognised by its size alone, but not if the folder was renumbered or recreated: then all of the folder is
     /// searched, and old mail may have that size.
-    pub async fn has_come(&mut self, folder: &str, since: Mark, message: &Message) -> Result<bool> {
+    pub async fn has_come(&mut self, folder: &str, since: AppendMark, message: &Message) -> Result<bool> {
         let now = self.mark(folder).await?;
         let from = match now {
             Some(now) if now.generation == since.generation && now.next <= since.next => return Ok(false),
@@ -173,7 +173,7 @@ impl Appender {
         command: &str,
         message: &Message,
         size: u64,
-    ) -> std::result::Result<std::result::Result<String, Refusal>, NotAppended> {
+    ) -> std::result::Result<std::result::Result<String, TaggedRefusal>, NotAppended> {
         let tag = self.session.send(command).await.map_err(NotAppended::Broken)?;
         if let Some(refusal) = self.session.wait_continuation(&tag).await.map_err(NotAppended::Broken)? {
             return Ok(Err(refusal));
@@ -185,7 +185,7 @@ impl Appender {
     }
 
     async fn literal(&mut self, message: &Message, size: u64) -> Result<()> {
-        let mut source = Wire::of(message)?;
+        let mut source = CrlfPieces::of(message)?;
         let mut sent = 0;
         while let Some(piece) = source.next()? {
             sent += piece.len() as u64;
@@ -218,7 +218,7 @@ fn flags_for(flags: &Flags) -> String {
 }
 
 fn wire_size(message: &Message) -> Result<u64> {
-    let mut source = Wire::of(message)?;
+    let mut source = CrlfPieces::of(message)?;
     let mut size = 0;
     while let Some(piece) = source.next()? {
         size += piece.len() as u64;
@@ -227,14 +227,14 @@ fn wire_size(message: &Message) -> Result<u64> {
 }
 
 /// Reads a message piece by piece, with each LF turned into CRLF.
-struct Wire<'m> {
+struct CrlfPieces<'m> {
     reader: Box<dyn Read + Send + 'm>,
     piece: Vec<u8>,
     out: Vec<u8>,
     after_cr: bool,
 }
 
-impl<'m> Wire<'m> {
+impl<'m> CrlfPieces<'m> {
     fn of(message: &'m Message) -> Result<Self> {
         let reader = message.reader().map_err(|e| Error::disk("reading a message", e))?;
         Ok(Self {
@@ -272,7 +272,7 @@ mod tests {
 
     fn wire(text: &[u8]) -> Vec<u8> {
         let message = Message::new(Bytes::Memory(text.to_vec()));
-        let mut source = Wire::of(&message).unwrap();
+        let mut source = CrlfPieces::of(&message).unwrap();
         let mut all = Vec::new();
         while let Some(piece) = source.next().unwrap() {
             all.extend_from_slice(piece);

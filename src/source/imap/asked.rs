@@ -7,7 +7,7 @@ use super::folders::name_of;
 
 /// Folders by their names on the server.
 #[derive(Debug)]
-pub(super) struct Asked<'f> {
+pub(super) struct AskedFolders<'f> {
     by_wire: HashMap<String, &'f str>,
     names: HashSet<&'f str>,
     delimiter: Option<char>,
@@ -15,8 +15,8 @@ pub(super) struct Asked<'f> {
 
 impl ImapSource {
     /// The map for these folders.
-    pub(super) fn asked<'f>(&self, folders: &'f [String]) -> Asked<'f> {
-        Asked {
+    pub(super) fn asked<'f>(&self, folders: &'f [String]) -> AskedFolders<'f> {
+        AskedFolders {
             by_wire: folders.iter().map(|folder| (self.wire_name(folder), folder.as_str())).collect(),
             names: folders.iter().map(String::as_str).collect(),
             delimiter: self.delimiter,
@@ -24,7 +24,7 @@ impl ImapSource {
     }
 }
 
-impl<'f> Asked<'f> {
+impl<'f> AskedFolders<'f> {
     /// The folder with this name on the server, as the config spells it.
     pub(super) fn folder(&self, wire: &str) -> Option<&'f str> {
         self.by_wire.get(wire).copied().or_else(|| self.spelled_otherwise(wire))
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn a_folder_is_known_however_the_server_spells_it() {
         let names = ["INBOX", "INBOX/a", "Entwürfe", "Sent"];
-        let asked = Asked {
+        let asked = AskedFolders {
             by_wire: HashMap::from([("sent".to_owned(), "Sent")]),
             names: HashSet::from(names),
             delimiter: Some('.'),

@@ -10,7 +10,7 @@ use super::sets::{pieces, uid_set};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Key, to_lf};
 use crate::safeguard::Safeguard;
-use crate::source::{Item, Listed, Outlet, Room, WINDOW, announced, batches, whole};
+use crate::source::{FetchOutcome, Listed, Outlet, Room, WINDOW, announced, batches, whole};
 
 const FETCH: &str = "UID FETCH";
 const BODY: &str = "(UID BODY.PEEK[])";
@@ -72,12 +72,12 @@ impl ImapSource {
             };
             match item {
                 Ok(item) => {
-                    failures = if matches!(item, Item::Failed(..)) { failures + 1 } else { 0 };
+                    failures = if matches!(item, FetchOutcome::Failed(..)) { failures + 1 } else { 0 };
                     out.send(vec![item], room).await;
                 }
                 Err(e) => {
                     let key = Key::new(&self.open, message.id.clone());
-                    out.send(Item::broken_at(key, &e).into_iter().collect(), room).await;
+                    out.send(FetchOutcome::broken_at(key, &e).into_iter().collect(), room).await;
                     return Err(e);
                 }
             }
@@ -101,7 +101,7 @@ impl ImapSource {
         tag: &RequestId,
         batch: &'w [Listed],
         out: &Outlet,
-    ) -> Result<(Vec<Item>, Vec<&'w Listed>)> {
+    ) -> Result<(Vec<FetchOutcome>, Vec<&'w Listed>)> {
         let mut waiting: HashMap<u32, &Listed> = batch.iter().filter_map(|m| Some((self.uid_of(&m.id)?, m))).collect();
         let mut items = Vec::with_capacity(batch.len());
         let mut bytes = 0;
@@ -132,14 +132,15 @@ impl ImapSource {
             Err(e) => {
                 // The connection is gone. Complete messages are kept. The message at which it broke is recorded, because it
                 // may be the cause.
-                items.extend(missing.first().and_then(|m| Item::broken_at(Key::new(&origin, m.id.clone()), &e)));
+                items
+                    .extend(missing.first().and_then(|m| FetchOutcome::broken_at(Key::new(&origin, m.id.clone()), &e)));
                 out.send(items, Room::default()).await;
                 Err(e)
             }
         }
     }
 
-    async fn fetch_single(&mut self, listed: &Listed) -> Result<Item> {
+    async fn fetch_single(&mut self, listed: &Listed) -> Result<FetchOutcome> {
         let key = Key::new(&self.open, listed.id.clone());
         let tag = self.send_fetch(std::slice::from_ref(listed)).await?;
         let wanted = self.uid_of(&key.id);
@@ -156,20 +157,20 @@ impl ImapSource {
             })
             .await?;
         Ok(match (reply, body) {
-            (Err(refusal), _) => Item::Failed(key, refused("UID FETCH", &refusal.line)),
+            (Err(refusal), _) => FetchOutcome::Failed(key, refused("UID FETCH", &refusal.line)),
             (Ok(_), Some((body, came))) => listed.item(key, Bytes::Memory(body), came),
             (Ok(_), None) => self.not_given(key).await?,
         })
     }
 
     /// Called when the server sent nothing for a message: either it has vanished, or it is still listed, which is a failure.
-    pub(super) async fn not_given(&mut self, key: Key) -> Result<Item> {
+    pub(super) async fn not_given(&mut self, key: Key) -> Result<FetchOutcome> {
         let uid: Vec<u32> = self.uid_of(&key.id).into_iter().collect();
         if self.still_listed(&uid).await?.is_empty() {
-            return Ok(Item::Vanished(key));
+            return Ok(FetchOutcome::Vanished(key));
         }
         let cause = "the server lists the message but sends nothing for it";
-        Ok(Item::Failed(key, Error::transient(Kind::Protocol, cause)))
+        Ok(FetchOutcome::Failed(key, Error::transient(Kind::Protocol, cause)))
     }
 }
 

@@ -11,7 +11,7 @@ use super::unlisted::{self, Unlisted};
 use super::{ImapSource, raw};
 use crate::charsets::mutf7;
 use crate::clean;
-use crate::config::Folders;
+use crate::config::FetchedFolders;
 use crate::config::inbox::{INBOX, fold_inbox};
 use crate::config::wildcard::{has_wildcard, matches};
 use crate::error::{Error, Kind, Result};
@@ -25,7 +25,7 @@ const SHOWN_FOLDERS: usize = 8;
 
 /// The result of a LIST.
 #[derive(Default)]
-struct Listed {
+struct ListedFolders {
     /// The folders that can be selected.
     names: Vec<String>,
     /// Folders that cannot be fetched because of their names.
@@ -41,8 +41,8 @@ impl ImapSource {
     /// when it is opened.
     pub async fn folders(&mut self) -> Result<Chosen> {
         let patterns = match &self.folders {
-            Folders::All => vec!["*".to_owned()],
-            Folders::Patterns(patterns) => patterns.clone(),
+            FetchedFolders::All => vec!["*".to_owned()],
+            FetchedFolders::Patterns(patterns) => patterns.clone(),
         };
         let listed = if self.wants_roles() || patterns.iter().any(|p| has_wildcard(p)) {
             self.list("*").await?
@@ -51,12 +51,12 @@ impl ImapSource {
                 // LIST with an empty name returns only the delimiter (RFC 3501 6.3.8).
                 self.list("").await?;
             }
-            Listed::default()
+            ListedFolders::default()
         };
-        let Listed { names: mut listed, unlisted, has_more, roles } = listed;
+        let ListedFolders { names: mut listed, unlisted, has_more, roles } = listed;
         let (patterns, missing) = self.resolve_roles(patterns, &roles, &mut listed);
         let target = self.target.as_deref().filter(|_| Safeguard::TargetIsNotFetched.is_on());
-        let target = target.map(|folder| Target::of(folder, self.delimiter, &listed));
+        let target = target.map(|folder| MoveTarget::of(folder, self.delimiter, &listed));
         let mut chosen = choose(&patterns, &self.except, &listed, &unlisted, target.as_ref());
         let (error, remark) = unlisted::report(&unlisted, &patterns, &self.except);
         chosen.errors.extend(missing);
@@ -98,7 +98,7 @@ impl ImapSource {
     }
 
     /// The folders that can be selected. Also remembers the delimiter.
-    async fn list(&mut self, pattern: &str) -> Result<Listed> {
+    async fn list(&mut self, pattern: &str) -> Result<ListedFolders> {
         let mut found = Vec::new();
         let mut roles = Vec::new();
         let mut has_more = false;
@@ -135,11 +135,11 @@ impl ImapSource {
                 Err(unlisted_folder) => unlisted.push(unlisted_folder),
             }
         }
-        Ok(Listed { names, unlisted, has_more, roles })
+        Ok(ListedFolders { names, unlisted, has_more, roles })
     }
 
     fn wants_roles(&self) -> bool {
-        let Folders::Patterns(patterns) = &self.folders else {
+        let FetchedFolders::Patterns(patterns) = &self.folders else {
             return self.except.iter().any(|p| role_in(p).is_some());
         };
         patterns.iter().chain(&self.except).any(|p| role_in(p).is_some())
@@ -197,7 +197,7 @@ fn with_slashes(name: String, delimiter: Option<char>) -> std::result::Result<St
 }
 
 /// The target folder of `move_to`. It must not be fetched: its mail would be moved onto itself again and again.
-struct Target {
+struct MoveTarget {
     name: String,
     delimiter: Option<char>,
     /// Whether the server lists a folder with exactly this name. If it lists only one that differs in case, the server
@@ -205,7 +205,7 @@ struct Target {
     is_listed: bool,
 }
 
-impl Target {
+impl MoveTarget {
     fn of(folder: &str, delimiter: Option<char>, listed: &[String]) -> Self {
         let name = canonical_name(folder, delimiter);
         Self { is_listed: listed.contains(&name), name, delimiter }
@@ -229,7 +229,7 @@ fn choose(
     except: &[String],
     listed: &[String],
     unlisted: &[Unlisted],
-    target: Option<&Target>,
+    target: Option<&MoveTarget>,
 ) -> Chosen {
     let mut chosen = Chosen { folders: Vec::new(), errors: Vec::new(), remarks: Vec::new() };
     let mut taken = BTreeSet::new();
@@ -305,7 +305,7 @@ mod tests {
         let words = |list: &[&str]| list.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
         let chosen = |target: &str, delimiter, listed: &[&str]| {
             let listed = words(listed);
-            let target = Target::of(target, delimiter, &listed);
+            let target = MoveTarget::of(target, delimiter, &listed);
             choose(&words(&["*"]), &[], &listed, &[], Some(&target)).folders
         };
         assert_eq!(chosen("inbox.Done", Some('.'), &["INBOX", "INBOX/Done"]), ["INBOX"]);

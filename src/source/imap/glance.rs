@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use imap_proto::{MailboxDatum, Response, StatusAttribute};
 
 use super::ImapSource;
-use super::asked::Asked;
+use super::asked::AskedFolders;
 use super::folders::{MAX_FOLDERS, is_folder, name_of};
 use crate::error::Result;
 use crate::source::Glance;
@@ -42,7 +42,7 @@ impl ImapSource {
     /// Asks with one command for all folders. Returns the listed names that cannot be opened, which have no status.
     async fn status_of_all<'f>(
         &mut self,
-        asked: &Asked<'f>,
+        asked: &AskedFolders<'f>,
         seen: &mut HashMap<String, Glance>,
     ) -> Result<HashSet<&'f str>> {
         let (mut none, mut new) = (HashSet::new(), Vec::new());
@@ -83,7 +83,7 @@ impl ImapSource {
     async fn status_of_each(
         &mut self,
         folders: &[&str],
-        asked: &Asked<'_>,
+        asked: &AskedFolders<'_>,
         seen: &mut HashMap<String, Glance>,
     ) -> Result<()> {
         let mut sent = Vec::new();

@@ -7,9 +7,9 @@ use std::time::Duration;
 use imap_proto::{RequestId, Response};
 use tokio::time::{Instant, timeout};
 
-use super::session::{Refusal, Session, Step, refused};
+use super::session::{ImapSession, ReplyStep, TaggedRefusal, refused};
 use crate::error::{Error, Kind, Result};
-use crate::refusal::{Meaning, meaning};
+use crate::refusal::{RefusalMeaning, meaning};
 
 /// How long the server may take to end IDLE.
 const DONE_WITHIN: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ impl Drop for Droppable {
     }
 }
 
-impl Session {
+impl ImapSession {
     /// A guard for work that may be dropped at any time: the next command then first reads the outstanding replies.
     pub(super) fn may_be_dropped(&self) -> Droppable {
         Droppable { is_done: false, is_interrupted: Arc::clone(&self.is_interrupted) }
@@ -73,15 +73,17 @@ impl Session {
         self.write_queued().await?;
         loop {
             match self.step(&tag, |_| Ok(())).await? {
-                Step::More => {}
-                Step::Asked(_) => {
+                ReplyStep::More => {}
+                ReplyStep::Asked(_) => {
                     self.idle.iter_mut().for_each(|idle| idle.is_begun = true);
                     return Ok(true);
                 }
-                Step::Done(answer) => {
+                ReplyStep::Done(answer) => {
                     self.idle = None;
                     return match answer {
-                        Err(Refusal { line }) if meaning(&line) == Meaning::Later => Err(refused("IDLE", &line)),
+                        Err(TaggedRefusal { line }) if meaning(&line) == RefusalMeaning::Later => {
+                            Err(refused("IDLE", &line))
+                        }
                         _ => {
                             self.refuses_idle = true;
                             Ok(false)
@@ -96,7 +98,7 @@ impl Session {
     pub(super) async fn read_unsolicited(&mut self) -> Result<()> {
         let tag = self.idle.as_ref().map_or_else(|| RequestId(String::new()), |idle| idle.tag.clone());
         self.replies.use_small_buffer();
-        if let Step::Done(_) = self.step_within(MOST_SILENCE, &tag, |_: &Response<'_>| Ok(())).await? {
+        if let ReplyStep::Done(_) = self.step_within(MOST_SILENCE, &tag, |_: &Response<'_>| Ok(())).await? {
             self.ended_by_itself();
         }
         Ok(())
@@ -129,7 +131,7 @@ impl Session {
                 idle.is_ended = true;
                 self.write(b"DONE\r\n").await?;
             }
-            if let Step::Asked(_) = self.step(&tag, |_| Ok(())).await? {
+            if let ReplyStep::Asked(_) = self.step(&tag, |_| Ok(())).await? {
                 self.idle.iter_mut().filter(|idle| idle.tag == tag).for_each(|idle| idle.is_begun = true);
             }
         }

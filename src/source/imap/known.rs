@@ -6,7 +6,7 @@ use crate::source::{Glance, Heard};
 
 /// The known status of the folders, and the news that nobody has taken yet.
 #[derive(Debug, Default)]
-pub(super) struct Known {
+pub(super) struct KnownNews {
     seen: HashMap<String, Glance>,
     /// Folders for which the server reports one status when they are opened and another one by STATUS. The difference is reported
     /// as news once.
@@ -17,7 +17,7 @@ pub(super) struct Known {
     pub(super) news_anywhere: bool,
 }
 
-impl Known {
+impl KnownNews {
     /// Records the status of a folder that the caller has seen.
     pub(super) fn record_seen(&mut self, folder: &str, now: Glance) {
         self.seen.insert(folder.to_owned(), now);
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_same_twice_is_not_news() {
         let folders = ["a".to_owned()];
-        let mut known = Known::default();
+        let mut known = KnownNews::default();
         known.record_seen("a", glance(4, 3));
         for same in [glance(4, 3), Glance { modseq: Some(9), generation: None, ..glance(4, 3) }, Glance::default()] {
             known.record_report("a", same);
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn a_server_that_says_two_things_of_a_folder_is_heard_once() {
         let folders = ["a".to_owned()];
-        let mut known = Known::default();
+        let mut known = KnownNews::default();
         for (modseq, is_heard) in [(1, true), (2, false), (3, false)] {
             known.record_opened("a", glance(4, 3));
             assert_eq!(known.unreported(&folders), folders);
@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn what_was_seen_and_what_we_took_away_is_not_news() {
         let folders = ["a".to_owned()];
-        let mut known = Known::default();
+        let mut known = KnownNews::default();
         known.record_report("a", glance(4, 3));
         known.record_seen("a", glance(4, 3));
         known.record_removed("a", 2);
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn news_of_others_is_kept_for_whoever_waits_for_them() {
         let (a, b) = (["a".to_owned()], ["b".to_owned()]);
-        let mut known = Known::default();
+        let mut known = KnownNews::default();
         known.add_news("a");
         known.add_news("b");
         for folders in [&a, &b] {

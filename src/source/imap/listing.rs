@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use imap_proto::{MailboxDatum, RequestId, Response};
 
 use super::selected::Selected;
-use super::session::{Session, refused, uid_in};
+use super::session::{ImapSession, refused, uid_in};
 use crate::error::{Error, Kind, Result};
 use crate::safeguard::Safeguard;
 use crate::source::Stood;
@@ -30,7 +30,7 @@ pub(super) struct Uids {
 }
 
 /// The UIDs found so far during a listing.
-struct Found {
+struct ListedSoFar {
     /// The first UID of the request. Never 0.
     from: u32,
     uids: BTreeSet<u32>,
@@ -40,7 +40,7 @@ struct Found {
     asked: u32,
 }
 
-impl Found {
+impl ListedSoFar {
     /// For a request about `count` messages from the UID `from` on.
     fn new(from: u32, count: u32) -> Self {
         let asked = count.min(MOST_MESSAGES).saturating_add(MOST_ARRIVALS_MEANWHILE);
@@ -75,11 +75,11 @@ impl Found {
     }
 }
 
-impl Session {
+impl ImapSession {
     /// The UIDs of the open folder, which counts `exists` messages. Sequence numbers are not used: some servers treat them as
     /// UIDs in UID SEARCH, and after a UID command they may have changed (RFC 3501 5.5).
     pub(super) async fn list_uids(&mut self, exists: u32) -> Result<Uids> {
-        let mut found = Found::new(1, exists);
+        let mut found = ListedSoFar::new(1, exists);
         if exists > 0 {
             let is_small = exists <= MOST_FOR_SEARCH;
             let tag = self.send(if is_small { SEARCH_ALL } else { FETCH_UIDS }).await?;
@@ -101,7 +101,7 @@ impl Session {
         if selected.generation() != Some(before.generation) || next <= before.uid_next || count == 0 {
             return Ok(None);
         }
-        let mut found = Found::new(before.uid_next, count);
+        let mut found = ListedSoFar::new(before.uid_next, count);
         let tag = self.send(&format!("UID SEARCH UID {}:*", before.uid_next)).await?;
         match self.finish_list(&tag, &mut found).await {
             Err(error) if error.kind() == Kind::Refused => return Ok(None),
@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// Lists with another command. If the server refuses it, the listing stays short.
-    async fn list_again_with(&mut self, command: &str, found: &mut Found) -> Result<()> {
+    async fn list_again_with(&mut self, command: &str, found: &mut ListedSoFar) -> Result<()> {
         let tag = self.send(command).await?;
         match self.finish_list(&tag, found).await {
             Err(error) if error.kind() == Kind::Refused => Ok(()),
@@ -121,7 +121,7 @@ impl Session {
         }
     }
 
-    async fn finish_list(&mut self, tag: &RequestId, found: &mut Found) -> Result<()> {
+    async fn finish_list(&mut self, tag: &RequestId, found: &mut ListedSoFar) -> Result<()> {
         let answer = self.finish(tag, |reply| found.record(reply)).await?;
         answer.map(drop).map_err(|refusal| refused("UID SEARCH", &refusal.line))
     }

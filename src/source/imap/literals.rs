@@ -3,12 +3,12 @@
 use imap_proto::RequestId;
 
 use super::raw;
-use super::session::{Refusal, Session};
+use super::session::{ImapSession, TaggedRefusal};
 use crate::error::Result;
 
-impl Session {
+impl ImapSession {
     /// Sends a command whose words and quoted strings may contain anything. The inner `Err` is the server's refusal of a literal.
-    pub(super) async fn send_with_literals(&mut self, command: &str) -> Result<Result<RequestId, Refusal>> {
+    pub(super) async fn send_with_literals(&mut self, command: &str) -> Result<Result<RequestId, TaggedRefusal>> {
         let lines = lines_of(command, self.can("LITERAL+"));
         let mut lines = lines.iter();
         let tag = self.send(lines.next().map_or("", String::as_str)).await?;

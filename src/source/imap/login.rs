@@ -6,26 +6,26 @@ use imap_proto::RequestId;
 use secrecy::ExposeSecret;
 
 use super::names::quoted;
-use super::session::{Reached, Refusal, Session};
+use super::session::{ImapSession, Reached, TaggedRefusal};
 use crate::clean;
 use crate::config::Account;
 use crate::error::{Error, Kind, Result};
 use crate::net;
-use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::authenticate::{self, Manner, ServerLine, Speaker};
 use crate::net::oauth;
-use crate::net::sasl::{Choice, Credentials, Mechanism};
+use crate::net::sasl::{Credentials, Mechanism, MechanismChoice};
 use crate::secrets::Secrets;
 
 /// The longest line with an initial response: servers accept 8,192 octets (RFC 7162 4), and a token has thousands.
 const LONGEST_LINE_BYTES: usize = 8_000;
 
-impl Session {
+impl ImapSession {
     /// Logs in. Afterwards the capabilities are unknown and must be asked for again.
     pub(super) async fn login(&mut self, account: &Account) -> Result<()> {
         let doing = format!("logging in to {} as {}", self.host, clean::line(account.user.as_bytes()));
         let is_private = self.stream().is_tls() || account.server.is_loopback();
         let exported = self.stream().exported();
-        let choice = Choice { only: account.auth, token: account.token, is_private, exported };
+        let choice = MechanismChoice { only: account.auth, token: account.token, is_private, exported };
         let offered = choice.among(|name| self.can(&format!("AUTH={name}")));
         // Every server knows the LOGIN command, but only some the mechanism of that name.
         let has_login = choice.has_login_command() && !self.can("LOGINDISABLED");
@@ -81,12 +81,12 @@ impl Session {
 
 /// A running AUTHENTICATE. It has a tag once it was sent.
 struct Authenticating<'a> {
-    session: &'a mut Session,
+    session: &'a mut ImapSession,
     tag: Option<RequestId>,
 }
 
 impl Speaker for Authenticating<'_> {
-    async fn say(&mut self, line: &str) -> Result<Said> {
+    async fn say(&mut self, line: &str) -> Result<ServerLine> {
         let tag = match self.tag.take() {
             Some(tag) => {
                 self.session.write(format!("{line}\r\n").as_bytes()).await?;
@@ -97,15 +97,17 @@ impl Speaker for Authenticating<'_> {
         Ok(match self.session.read_to_continuation(&tag).await? {
             Reached::Question(question) => {
                 self.tag = Some(tag);
-                Said::Question(question)
+                ServerLine::Question(question)
             }
-            Reached::Done(Ok(_)) => Said::Accepted,
-            Reached::Done(Err(refusal)) if refusal.line.starts_with("BAD") => Said::NotUnderstood(refused(&refusal)),
-            Reached::Done(Err(refusal)) => Said::Refused(refused(&refusal)),
+            Reached::Done(Ok(_)) => ServerLine::Accepted,
+            Reached::Done(Err(refusal)) if refusal.line.starts_with("BAD") => {
+                ServerLine::NotUnderstood(refused(&refusal))
+            }
+            Reached::Done(Err(refusal)) => ServerLine::Refused(refused(&refusal)),
         })
     }
 }
 
-fn refused(refusal: &Refusal) -> Error {
+fn refused(refusal: &TaggedRefusal) -> Error {
     net::login::classified("the login was refused", &refusal.line)
 }

@@ -24,7 +24,7 @@ pub(super) fn mend(reply: &[u8]) -> Cow<'_, [u8]> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum MendKind {
     /// The reply has attributes with values.
     Fetch,
     /// The reply has strings.
@@ -32,7 +32,7 @@ enum Kind {
 }
 
 /// `None` for text, in which quotes have no meaning.
-fn kind_of(reply: &[u8]) -> Option<Kind> {
+fn kind_of(reply: &[u8]) -> Option<MendKind> {
     let data = reply.strip_prefix(b"* ")?;
     let mut words = data.split(|byte| *byte == b' ');
     let (first, second) = (words.next()?, words.next().unwrap_or_default());
@@ -41,7 +41,7 @@ fn kind_of(reply: &[u8]) -> Option<Kind> {
         return None;
     }
     let is_number = first.iter().all(u8::is_ascii_digit);
-    Some(if is_number && is(second, "FETCH") { Kind::Fetch } else { Kind::Data })
+    Some(if is_number && is(second, "FETCH") { MendKind::Fetch } else { MendKind::Data })
 }
 
 struct Mender<'a> {
@@ -57,12 +57,12 @@ struct Mender<'a> {
 }
 
 impl Mender<'_> {
-    fn run(&mut self, kind: Kind) {
+    fn run(&mut self, kind: MendKind) {
         while let Some(byte) = self.reply.get(self.at) {
             match byte {
                 b'"' => self.string(),
                 b'{' => self.pass_literal(),
-                b' ' | b'(' if kind == Kind::Fetch => self.attributes(),
+                b' ' | b'(' if kind == MendKind::Fetch => self.attributes(),
                 b'(' if self.is_status => self.status_items(),
                 b' ' if self.is_extended_data() => self.replace(self.reply.len(), b"\r\n"),
                 byte if self.has_names && !byte.is_ascii() => self.raw_atom(),

@@ -40,24 +40,24 @@ mod windows;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::named::Named;
+use super::named::NamedMessages;
 use super::{Listing, Reach, Spool, Stood};
-use crate::config::{Account, Folders, Retention};
+use crate::config::{Account, FetchedFolders, Retention};
 use crate::error::Result;
 use crate::message::{Origin, uid_in_id};
-use known::Known;
+use known::KnownNews;
 use listing::Uids;
 pub(super) use opening::offers;
 use selected::Selected;
-use session::Session;
+use session::ImapSession;
 
 /// A logged-in connection and the folder that is open on it.
 #[derive(Debug)]
 pub struct ImapSource {
-    session: Session,
+    session: ImapSession,
     spool: Spool,
     account: String,
-    folders: Folders,
+    folders: FetchedFolders,
     except: Vec<String>,
     /// The server's hierarchy delimiter. The config, the rules and the journal always use `/`.
     delimiter: Option<char>,
@@ -76,13 +76,13 @@ pub struct ImapSource {
     labels: bool,
     /// Whether the server offers LIST-STATUS but refused it.
     refuses_list_status: bool,
-    known: Known,
+    known: KnownNews,
 }
 
 impl ImapSource {
     /// Connects, protects the connection and logs in.
     pub async fn connect(account: &Account, space: &str, spool: Spool) -> Result<Self> {
-        let session = Session::connect(account).await?;
+        let session = ImapSession::connect(account).await?;
         let target = match &account.retention {
             Retention::MoveTo(folder) => Some(folder.clone()),
             _ => None,
@@ -98,13 +98,13 @@ impl ImapSource {
     }
 
     /// A source that fetches all folders and keeps the messages on the server.
-    fn over(session: Session, space: &str, spool: Spool) -> Self {
+    fn over(session: ImapSession, space: &str, spool: Spool) -> Self {
         let origin = Origin { account: space.to_owned(), folder: String::new(), generation: 0 };
         Self {
             session,
             spool,
             account: space.to_owned(),
-            folders: Folders::All,
+            folders: FetchedFolders::All,
             except: Vec::new(),
             delimiter: None,
             spelled: HashMap::new(),
@@ -115,7 +115,7 @@ impl ImapSource {
             by_content: None,
             labels: false,
             refuses_list_status: false,
-            known: Known::default(),
+            known: KnownNews::default(),
         }
     }
 
@@ -177,7 +177,7 @@ impl ImapSource {
         let folder = &self.open.folder;
         let odd = format!("{folder}: the server gives no UIDVALIDITY, so its messages are identified by their headers");
         let count = uids.len();
-        let Named { messages, doubled } = self.by_content(uids).await?;
+        let NamedMessages { messages, doubled } = self.by_content(uids).await?;
         let is_short = is_short || messages.len() < count;
         let ids = messages.iter().map(|(id, _)| id.clone()).collect();
         self.by_content = Some(messages.into_iter().collect());

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::session::{Session, refused};
+use super::session::{ImapSession, refused};
 use super::told::Selection;
 use crate::error::Result;
-use crate::refusal::{Meaning, meaning};
+use crate::refusal::{RefusalMeaning, meaning};
 
 /// Sent before each SET: Dovecot 2.3 answers OK to every second SET of a session, but then sends no notifications.
 const NOTIFY_NONE: &str = "NOTIFY NONE";
@@ -30,7 +30,7 @@ pub(super) enum Notified {
     Refuses,
 }
 
-impl Session {
+impl ImapSession {
     /// Whether the server is known to send notifications.
     pub(super) fn is_notified(&self) -> bool {
         matches!(self.notified, Notified::Since(_))
@@ -45,7 +45,7 @@ impl Session {
             self.notified = Notified::Asked;
             let tag = self.send(command).await?;
             if let Err(refusal) = self.finish(&tag, |_| Ok(())).await? {
-                if meaning(&refusal.line) == Meaning::Later {
+                if meaning(&refusal.line) == RefusalMeaning::Later {
                     return Err(refused("NOTIFY", &refusal.line));
                 }
                 self.notified = Notified::Refuses;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use imap_proto::{Response, Status};
 
 use super::codes::capabilities_in;
-use super::session::{Session, line_of, not_done};
+use super::session::{ImapSession, line_of, not_done};
 use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
 use crate::net::mistaken::{Spoken, another};
@@ -15,7 +15,7 @@ use crate::source::Offers;
 
 /// The server's offers before the login.
 pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
-    let (mut session, _) = Box::pin(Session::reach(server)).await.map_err(Error::of_the_host)?;
+    let (mut session, _) = Box::pin(ImapSession::reach(server)).await.map_err(Error::of_the_host)?;
     session.ask_capabilities_unless_known().await?;
     let (capabilities, shown) = (std::mem::take(&mut session.capabilities), session.stream().shown());
     let can_bind = session.stream().exported().is_some();
@@ -23,7 +23,7 @@ pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
     Ok(Offers { capabilities, shown, can_bind })
 }
 
-impl Session {
+impl ImapSession {
     /// Reads the greeting and does TLS, login and ID, up to SELECT. Tries once more if another access token may help.
     pub(super) async fn connect(account: &Account) -> Result<Self> {
         match Box::pin(Self::connect_once(account)).await {

@@ -8,7 +8,7 @@ use jiff::fmt::strtime;
 use jiff::tz::TimeZone;
 
 use super::ImapSource;
-use super::session::{Session, refused, uid_in};
+use super::session::{ImapSession, refused, uid_in};
 use super::sets::{pieces, uid_set};
 use crate::charsets::mutf7;
 use crate::config::Select;
@@ -16,7 +16,7 @@ use crate::error::{Kind, Result};
 use crate::message::{Flag, Flags, dress_hash, head_hash, head_of, to_lf};
 use crate::safeguard::Safeguard;
 use crate::source::arrival::arrival;
-use crate::source::named::{Named, by_content};
+use crate::source::named::{NamedMessages, by_content};
 use crate::source::whole::{is_described, plausible};
 use crate::source::{Details, Listed};
 
@@ -29,7 +29,7 @@ const HEADER: &str = " BODY.PEEK[HEADER]";
 /// How many keywords of a message are kept. Servers have no limit.
 const MAX_KEYWORDS: usize = 50;
 
-impl Session {
+impl ImapSession {
     /// The UIDs among `uids` that match `criteria`.
     pub(super) async fn search_among(&mut self, uids: &[u32], criteria: &str) -> Result<Vec<u32>> {
         let mut wanted = Vec::new();
@@ -101,10 +101,10 @@ impl ImapSource {
     }
 
     /// Names the messages of the open folder by the header fields that servers do not change, each with its UID.
-    pub(super) async fn by_content(&mut self, uids: Vec<u32>) -> Result<Named<u32>> {
+    pub(super) async fn by_content(&mut self, uids: Vec<u32>) -> Result<NamedMessages<u32>> {
         let described = self.describe_uids(uids, Details { date: false, head: true }).await?;
         let named = |(uid, listed): (u32, Listed)| Some((uid, by_content(listed.dress?)));
-        Ok(Named::new(described.into_iter().filter_map(named).collect()))
+        Ok(NamedMessages::new(described.into_iter().filter_map(named).collect()))
     }
 
     async fn describe_chunk(&mut self, uids: &[u32], details: Details) -> Result<BTreeMap<u32, Listed>> {
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn the_selection_becomes_criteria() {
         let now = "2026-11-23T12:00:00Z".parse().unwrap();
-        let day = crate::config::When::Ago(std::time::Duration::from_secs(86_400));
+        let day = crate::config::PointInTime::Ago(std::time::Duration::from_secs(86_400));
         let select = Select { since: Some(day), max_size: Some(1024), search: Some("UNSEEN".into()), limit: Some(3) };
         assert_eq!(criteria(&select, now).unwrap(), "SINCE 21-Nov-2026 SMALLER 1025 UNSEEN");
         assert_eq!(criteria(&Select::default(), now), None);

@@ -17,10 +17,10 @@ use super::notify::Notified;
 use super::raw;
 use super::replies::{Replies, parse};
 use super::selected::Selected;
-use super::told::{Open, Said, Selection, Told, said_in};
+use super::told::{OpenFolder, Selection, ToldFolders, UntaggedNews, said_in};
 use crate::error::{Error, Kind, Result};
 use crate::net::{Stream, deadline, within};
-use crate::refusal::{Meaning, meaning};
+use crate::refusal::{RefusalMeaning, meaning};
 use crate::secrets::Secrets;
 
 /// The most replies before the server's continuation request.
@@ -34,7 +34,7 @@ const LONGEST_LIST_LINE_BYTES: usize = 1_000;
 
 /// A connection with its command loop.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct ImapSession {
     pub(super) replies: Replies<Stream>,
     pub(super) host: String,
     tag: u32,
@@ -60,7 +60,7 @@ pub(super) struct Session {
     pub(super) is_interrupted: Arc<AtomicBool>,
     pub(super) selection: Selection,
     pub(super) notified: Notified,
-    pub(super) told: Told,
+    pub(super) told: ToldFolders,
     /// `false` while a folder is open only to wait in it: the UIDs of the pass belong to another folder.
     pub(super) may_use_uids: bool,
     /// The secrets to hide in texts that a person sees.
@@ -72,12 +72,12 @@ pub(super) type Copied = Vec<RangeInclusive<u32>>;
 
 /// A tagged NO or BAD.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct TaggedRefusal {
     /// `NO …` or `BAD …`, as the server wrote it.
     pub(super) line: String,
 }
 
-impl Session {
+impl ImapSession {
     pub(super) fn over(stream: Stream, host: &str) -> Self {
         let replies = Replies::new(stream);
         Self {
@@ -98,7 +98,7 @@ impl Session {
             is_interrupted: Arc::default(),
             selection: Selection::Nothing,
             notified: Notified::Not,
-            told: Told::default(),
+            told: ToldFolders::default(),
             may_use_uids: true,
             secrets: Arc::default(),
         }
@@ -158,9 +158,9 @@ impl Session {
         &mut self,
         tag: &RequestId,
         mut each: impl FnMut(&Response<'_>) -> Result<()>,
-    ) -> Result<Result<String, Refusal>> {
+    ) -> Result<Result<String, TaggedRefusal>> {
         for _ in 0..MAX_REPLIES {
-            if let Step::Done(result) = self.step(tag, &mut each).await? {
+            if let ReplyStep::Done(result) = self.step(tag, &mut each).await? {
                 return Ok(result);
             }
         }
@@ -172,7 +172,7 @@ impl Session {
         &mut self,
         tag: &RequestId,
         each: impl FnMut(&Response<'_>) -> Result<()>,
-    ) -> Result<Step> {
+    ) -> Result<ReplyStep> {
         self.step_within(deadline::REPLY, tag, each).await
     }
 
@@ -182,7 +182,7 @@ impl Session {
         limit: Duration,
         tag: &RequestId,
         mut each: impl FnMut(&Response<'_>) -> Result<()>,
-    ) -> Result<Step> {
+    ) -> Result<ReplyStep> {
         let secrets = Arc::clone(&self.secrets);
         let examine = |reply: &Response<'_>| {
             let step = step_of(reply, tag, &secrets, &mut each);
@@ -192,7 +192,7 @@ impl Session {
         if let Some(said) = said {
             self.record_unsolicited(said);
         }
-        if let Ok(Step::Done(_)) = &step {
+        if let Ok(ReplyStep::Done(_)) = &step {
             self.in_flight.retain(|sent| sent != tag);
         }
         self.copied = copied.or(self.copied.take());
@@ -205,12 +205,12 @@ impl Session {
     }
 
     /// Records unsolicited data about folders, which may come between the replies to any command.
-    fn record_unsolicited(&mut self, said: Said) {
+    fn record_unsolicited(&mut self, said: UntaggedNews) {
         self.selection.record(&said);
         match said {
-            Said::Status(wire, glance) if self.expects_notifications() => self.told.status(wire, glance),
-            Said::Folder if self.expects_notifications() => self.told.folders_changed = true,
-            Said::Overflow if self.expects_notifications() => self.overflowed(),
+            UntaggedNews::Status(wire, glance) if self.expects_notifications() => self.told.status(wire, glance),
+            UntaggedNews::Folder if self.expects_notifications() => self.told.folders_changed = true,
+            UntaggedNews::Overflow if self.expects_notifications() => self.overflowed(),
             _ => {}
         }
     }
@@ -275,7 +275,7 @@ impl Session {
     }
 
     /// Waits for the continuation request `+`, or for a refusal instead of it.
-    pub(super) async fn wait_continuation(&mut self, tag: &RequestId) -> Result<Option<Refusal>> {
+    pub(super) async fn wait_continuation(&mut self, tag: &RequestId) -> Result<Option<TaggedRefusal>> {
         Ok(match self.read_to_continuation(tag).await? {
             Reached::Question(_) => None,
             Reached::Done(Err(refusal)) => Some(refusal),
@@ -289,9 +289,9 @@ impl Session {
     pub(super) async fn read_to_continuation(&mut self, tag: &RequestId) -> Result<Reached> {
         for _ in 0..MAX_REPLIES_BEFORE_CONTINUATION {
             match self.step(tag, |_| Ok(())).await? {
-                Step::More => {}
-                Step::Asked(question) => return Ok(Reached::Question(question)),
-                Step::Done(result) => return Ok(Reached::Done(result)),
+                ReplyStep::More => {}
+                ReplyStep::Asked(question) => return Ok(Reached::Question(question)),
+                ReplyStep::Done(result) => return Ok(Reached::Done(result)),
             }
         }
         Err(Error::permanent(Kind::Protocol, "the server never asks for the rest of the command"))
@@ -315,7 +315,7 @@ impl Session {
         let line = opened.map_err(|e| e.while_doing(format!("opening {}", crate::clean::line(folder.as_bytes()))))?;
         selected.is_read_only = line.contains(READ_ONLY);
         self.generation = (selected.uid_validity, false);
-        self.selection = Selection::Folder(Open {
+        self.selection = Selection::Folder(OpenFolder {
             folder: folder.to_owned(),
             is_examined: !to_write,
             is_waited_in: false,
@@ -381,11 +381,11 @@ fn needs_folder(command: &str) -> bool {
 }
 
 /// What a reply means to the command loop.
-pub(super) enum Step {
+pub(super) enum ReplyStep {
     More,
     /// A continuation request, with its text.
     Asked(String),
-    Done(Result<String, Refusal>),
+    Done(Result<String, TaggedRefusal>),
 }
 
 /// How far a command with several lines has got.
@@ -393,7 +393,7 @@ pub(super) enum Reached {
     /// The server waits for more, and sent this challenge.
     Question(String),
     /// The tagged reply.
-    Done(Result<String, Refusal>),
+    Done(Result<String, TaggedRefusal>),
 }
 
 fn step_of(
@@ -401,12 +401,12 @@ fn step_of(
     tag: &RequestId,
     secrets: &Secrets,
     each: &mut impl FnMut(&Response<'_>) -> Result<()>,
-) -> Result<Step> {
+) -> Result<ReplyStep> {
     match reply {
         Response::Done { tag: of, status, outcome } if of == tag => {
             let line = line_of(status, outcome, secrets);
-            let result = if *status == Status::Ok { Ok(line) } else { Err(Refusal { line }) };
-            Ok(Step::Done(result))
+            let result = if *status == Status::Ok { Ok(line) } else { Err(TaggedRefusal { line }) };
+            Ok(ReplyStep::Done(result))
         }
         Response::Done { status, outcome, .. } => {
             Err(Error::permanent(Kind::Protocol, "the server answered a command that was not sent")
@@ -417,8 +417,10 @@ fn step_of(
             "the server ended the session",
         )
         .said(line_of(&Status::Bye, outcome, secrets))),
-        Response::Continue(outcome) => Ok(Step::Asked(outcome.information.as_deref().unwrap_or_default().to_owned())),
-        untagged => each(untagged).map(|()| Step::More),
+        Response::Continue(outcome) => {
+            Ok(ReplyStep::Asked(outcome.information.as_deref().unwrap_or_default().to_owned()))
+        }
+        untagged => each(untagged).map(|()| ReplyStep::More),
     }
 }
 
@@ -429,7 +431,7 @@ pub(super) fn refused(verb: &str, line: &str) -> Error {
 
 pub(super) fn not_done(doing: String, line: &str) -> Error {
     match meaning(line) {
-        Meaning::Later => Error::transient(Kind::Refused, doing),
+        RefusalMeaning::Later => Error::transient(Kind::Refused, doing),
         _ => Error::permanent(Kind::Refused, doing),
     }
     .said(line)

@@ -1,6 +1,6 @@
 //! UID sets in commands, with ranges, split so that no command is too long for the server.
 
-use super::session::Session;
+use super::session::ImapSession;
 
 /// The most UIDs in one command.
 const MOST_UIDS: usize = 1_000;
@@ -13,7 +13,7 @@ const COMMAND_OVERHEAD_BYTES: usize = 20;
 /// The octets for UIDs that every command has, however long its other words are.
 const MIN_SET_BYTES: usize = 64;
 
-impl Session {
+impl ImapSession {
     /// How many octets of UIDs fit into a command besides these words.
     pub(super) fn room_beside(&self, words: &[&str]) -> usize {
         let most = if self.can("CONDSTORE") || self.can("QRESYNC") { LONG_COMMAND_BYTES } else { SHORT_COMMAND_BYTES };

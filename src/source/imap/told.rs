@@ -14,7 +14,7 @@ const OVERFLOW: &str = "[NOTIFICATIONOVERFLOW";
 
 /// One piece of unsolicited data.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said {
+pub(super) enum UntaggedNews {
     /// The number of messages in the open folder.
     Exists(u32),
     /// A message of the open folder was removed.
@@ -27,21 +27,21 @@ pub(super) enum Said {
 }
 
 /// The data in a reply, if it may be news.
-pub(super) fn said_in(reply: &Response<'_>) -> Option<Said> {
+pub(super) fn said_in(reply: &Response<'_>) -> Option<UntaggedNews> {
     match reply {
-        Response::MailboxData(MailboxDatum::Exists(n)) => Some(Said::Exists(*n)),
-        Response::Expunge(_) => Some(Said::Expunged),
-        Response::MailboxData(MailboxDatum::List(_)) => Some(Said::Folder),
+        Response::MailboxData(MailboxDatum::Exists(n)) => Some(UntaggedNews::Exists(*n)),
+        Response::Expunge(_) => Some(UntaggedNews::Expunged),
+        Response::MailboxData(MailboxDatum::List(_)) => Some(UntaggedNews::Folder),
         Response::Data { outcome, .. } => {
-            outcome.information.as_deref().filter(|text| text.starts_with(OVERFLOW)).map(|_| Said::Overflow)
+            outcome.information.as_deref().filter(|text| text.starts_with(OVERFLOW)).map(|_| UntaggedNews::Overflow)
         }
-        reply => status_in(reply).map(|(wire, glance)| Said::Status(wire.to_owned(), glance)),
+        reply => status_in(reply).map(|(wire, glance)| UntaggedNews::Status(wire.to_owned(), glance)),
     }
 }
 
 /// Notifications about folders that are not open, until they are taken.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct ToldFolders {
     /// The last status of each folder, by its name on the server.
     statuses: HashMap<String, Glance>,
     /// Whether folders were created, deleted or renamed.
@@ -50,7 +50,7 @@ pub(super) struct Told {
     pub(super) overflowed: bool,
 }
 
-impl Told {
+impl ToldFolders {
     pub(super) fn status(&mut self, wire: String, glance: Glance) {
         if self.statuses.len() >= MOST_STATUSES {
             self.statuses.clear();
@@ -71,12 +71,12 @@ pub(super) enum Selection {
     Nothing,
     /// A command that selects a folder was sent, and its outcome is not known.
     Unknown,
-    Folder(Open),
+    Folder(OpenFolder),
 }
 
 /// The state of the open folder.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenFolder {
     /// The name as the config spells it.
     pub(super) folder: String,
     /// Whether it was opened read-only.
@@ -90,11 +90,11 @@ pub(super) struct Open {
 
 impl Selection {
     /// Records unsolicited data about the open folder.
-    pub(super) fn record(&mut self, said: &Said) {
+    pub(super) fn record(&mut self, said: &UntaggedNews) {
         let Self::Folder(open) = self else { return };
         match said {
-            Said::Exists(n) => open.exists = *n,
-            Said::Expunged => {
+            UntaggedNews::Exists(n) => open.exists = *n,
+            UntaggedNews::Expunged => {
                 open.exists = open.exists.saturating_sub(1);
                 open.expunged = open.expunged.saturating_add(1);
             }
@@ -102,7 +102,7 @@ impl Selection {
         }
     }
 
-    pub(super) fn open(&mut self) -> Option<&mut Open> {
+    pub(super) fn open(&mut self) -> Option<&mut OpenFolder> {
         match self {
             Self::Folder(open) => Some(open),
             _ => None,

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::ImapSource;
-use super::asked::Asked;
+use super::asked::AskedFolders;
 use super::idle::REFRESH_EVERY;
 use super::notify::Notified;
 use crate::error::{Error, Kind, Result};
-use crate::source::{Glance, Heard, Push};
+use crate::source::{Glance, Heard, PushMethod};
 
 /// News is returned when nothing more came for this long,
 const BURST_ENDS_AFTER: Duration = Duration::from_millis(300);
@@ -22,11 +22,11 @@ const MOST_REPLIES_A_SECOND: u32 = 10_000;
 
 impl ImapSource {
     /// How the server reports news in this session.
-    pub(in crate::source) fn pushed(&self) -> Push {
+    pub(in crate::source) fn pushed(&self) -> PushMethod {
         if self.session.can("NOTIFY") && !matches!(self.session.notified, Notified::Refuses) {
-            return Push::Notify;
+            return PushMethod::Notify;
         }
-        if self.session.can("IDLE") && !self.session.refuses_idle { Push::Idle } else { Push::None }
+        if self.session.can("IDLE") && !self.session.refuses_idle { PushMethod::Idle } else { PushMethod::None }
     }
 
     /// Waits until something has happened in one of the folders. May be dropped at any time.
@@ -39,14 +39,14 @@ impl ImapSource {
 
     async fn wait_for_news(&mut self, folders: &[String]) -> Result<Heard> {
         self.ignore_own_removals();
-        if self.pushed() == Push::Notify && self.start_notify(folders).await? {
-            return self.listen(folders, Push::Notify).await;
+        if self.pushed() == PushMethod::Notify && self.start_notify(folders).await? {
+            return self.listen(folders, PushMethod::Notify).await;
         }
-        if self.pushed() == Push::Idle
+        if self.pushed() == PushMethod::Idle
             && let Some(first) = folders.first()
             && self.start_idle(first).await?
         {
-            return self.listen(folders, Push::Idle).await;
+            return self.listen(folders, PushMethod::Idle).await;
         }
         std::future::pending().await
     }
@@ -106,7 +106,7 @@ impl ImapSource {
     }
 
     /// Reads until there is news, and a moment longer, because mail comes in bursts.
-    async fn listen(&mut self, folders: &[String], by: Push) -> Result<Heard> {
+    async fn listen(&mut self, folders: &[String], by: PushMethod) -> Result<Heard> {
         let asked = self.asked(folders);
         let mut burst = Burst::default();
         let mut news: Option<(Instant, Instant)> = None;
@@ -130,7 +130,7 @@ impl ImapSource {
                 news = None;
                 self.refresh(by).await?;
             }
-            if by == Push::Idle && self.session.idle.is_none() && !self.restart_idle().await? {
+            if by == PushMethod::Idle && self.session.idle.is_none() && !self.restart_idle().await? {
                 match self.known.has_news(folders) {
                     true => return Ok(self.known.take_news(folders)),
                     false => std::future::pending().await,
@@ -140,14 +140,16 @@ impl ImapSource {
     }
 
     /// Sends something after a long silence. IDLE is ended; the caller restarts it.
-    async fn refresh(&mut self, by: Push) -> Result<()> {
+    async fn refresh(&mut self, by: PushMethod) -> Result<()> {
         self.session.forget_unreadable();
         match by {
-            Push::Idle => self.session.stop_waiting().await,
-            Push::Notify | Push::None => match timeout(NOOP_TIMEOUT, self.session.run("NOOP", |_| Ok(()))).await {
-                Ok(answer) => answer.map(drop),
-                Err(_) => Err(Error::transient(Kind::Network, "the server no longer answers")),
-            },
+            PushMethod::Idle => self.session.stop_waiting().await,
+            PushMethod::Notify | PushMethod::None => {
+                match timeout(NOOP_TIMEOUT, self.session.run("NOOP", |_| Ok(()))).await {
+                    Ok(answer) => answer.map(drop),
+                    Err(_) => Err(Error::transient(Kind::Network, "the server no longer answers")),
+                }
+            }
         }
     }
 
@@ -157,7 +159,7 @@ impl ImapSource {
     }
 
     /// Processes the unsolicited data since the last call. Returns whether any of it is news.
-    fn process_unsolicited(&mut self, asked: &Asked<'_>) -> bool {
+    fn process_unsolicited(&mut self, asked: &AskedFolders<'_>) -> bool {
         let told = &mut self.session.told;
         let mut is_news = std::mem::take(&mut told.folders_changed) | std::mem::take(&mut told.overflowed);
         self.known.news_anywhere |= is_news;

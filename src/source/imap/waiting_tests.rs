@@ -10,15 +10,15 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::ImapSource;
-use super::session::Session;
+use super::session::ImapSession;
 use crate::net;
-use crate::source::{Glance, Heard, Push, Spool};
+use crate::source::{Glance, Heard, PushMethod, Spool};
 use crate::state::{RealDisk, Stamp};
 
 /// The server's end of the connection.
-struct Server(UnixStream);
+struct OtherEnd(UnixStream);
 
-impl Server {
+impl OtherEnd {
     async fn say(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.unwrap();
     }
@@ -58,18 +58,18 @@ const NINE_MINUTES: Duration = Duration::from_secs(9 * 60);
 const SET: &str = "NOTIFY SET (personal (MessageNew MessageExpunge MailboxName))";
 
 /// A session that has seen INBOX, and its server.
-async fn session(capabilities: &[&str]) -> (ImapSource, Server) {
+async fn session(capabilities: &[&str]) -> (ImapSource, OtherEnd) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
     let stream = net::connect_unix(&path).await.unwrap();
-    let mut session = Session::over(stream, "host");
+    let mut session = ImapSession::over(stream, "host");
     session.is_greeted = true;
     session.capabilities = capabilities.iter().map(|name| (*name).to_owned()).collect();
     let mut source =
         ImapSource::over(session, "me", Spool::new(Arc::new(RealDisk), "/nowhere".into(), Stamp::parse("")));
     source.known.record_seen("INBOX", SEEN);
-    (source, Server(listener.accept().await.unwrap().0))
+    (source, OtherEnd(listener.accept().await.unwrap().0))
 }
 
 fn inbox() -> Vec<String> {
@@ -191,7 +191,7 @@ async fn a_server_that_ends_idle_by_itself_is_asked_again_unless_it_does_so_at_o
     };
     let wait = timeout(Duration::from_secs(3_600), source.wait(&folders));
     assert!(tokio::join!(wait, play).0.is_err());
-    assert_eq!(source.pushed(), Push::None);
+    assert_eq!(source.pushed(), PushMethod::None);
 }
 
 /// Unknown replies come every few minutes, for days, and the session goes on.
@@ -306,7 +306,7 @@ async fn after_an_overflow_a_server_is_asked_again_from_the_beginning() {
     let wait = async {
         assert_eq!(source.wait(&folders).await.unwrap(), Heard::Anywhere);
         assert_eq!(source.wait(&folders).await.unwrap(), news(&["INBOX"]));
-        assert_eq!(source.pushed(), Push::Notify);
+        assert_eq!(source.pushed(), PushMethod::Notify);
     };
     tokio::join!(wait, play);
 }
@@ -363,7 +363,7 @@ async fn trickle(mut server: UnixStream) {
 
 /// Drops `wait` after this number of polls. Returns whether that happened before the server had nothing more to send.
 async fn dropped_after(polls: usize, capabilities: &[&str]) -> bool {
-    let (mut source, Server(server)) = session(capabilities).await;
+    let (mut source, OtherEnd(server)) = session(capabilities).await;
     let folders = inbox();
     let ask = async {
         let mut left = polls;
@@ -429,7 +429,7 @@ fn deflated(text: &str) -> Vec<u8> {
 }
 
 /// Reads a command that comes in a stored block.
-async fn hear_stored(server: &mut Server) -> String {
+async fn hear_stored(server: &mut OtherEnd) -> String {
     let mut head = [0; 5];
     server.0.read_exact(&mut head).await.unwrap();
     let length = u16::from_le_bytes([head[1], head[2]]);

@@ -7,7 +7,7 @@ use super::session::{refused, uid_in};
 use crate::error::{Error, Kind, Result};
 use crate::message::Key;
 use crate::source::spool::SpoolWriter;
-use crate::source::{Item, Listed, WINDOW, most_of};
+use crate::source::{FetchOutcome, Listed, WINDOW, most_of};
 
 /// The smallest average window that is accepted from a server that returns less than was requested.
 const SMALLEST_WINDOW_BYTES: u64 = 64 * 1024;
@@ -30,7 +30,7 @@ enum Window {
 
 impl ImapSource {
     /// Fetches a message window by window into the spool. An empty window marks its end.
-    pub(super) async fn fetch_in_windows(&mut self, listed: &Listed) -> Result<Item> {
+    pub(super) async fn fetch_in_windows(&mut self, listed: &Listed) -> Result<FetchOutcome> {
         let key = Key::new(&self.open, listed.id.clone());
         let mut writer = self.spool.begin(&key)?;
         let most = most_of(listed);
@@ -47,7 +47,7 @@ impl ImapSource {
                 Window::Nothing | Window::Refused(_) if is_all(listed, came) => break,
                 Window::Nothing if came == 0 => return self.not_given(key).await,
                 Window::Nothing => return Ok(broken(key, "the server stopped in the middle of the message")),
-                Window::Refused(error) => return Ok(Item::Failed(key, error)),
+                Window::Refused(error) => return Ok(FetchOutcome::Failed(key, error)),
             }
             windows += 1;
             if came > most || windows > MIN_WINDOWS + most / SMALLEST_WINDOW_BYTES {
@@ -92,8 +92,8 @@ fn is_all(listed: &Listed, came: u64) -> bool {
     came > 0 && listed.announced.is_some_and(|size| came >= size)
 }
 
-fn broken(key: Key, cause: &str) -> Item {
-    Item::Failed(key, Error::transient(Kind::Protocol, cause))
+fn broken(key: Key, cause: &str) -> FetchOutcome {
+    FetchOutcome::Failed(key, Error::transient(Kind::Protocol, cause))
 }
 
 /// The bytes of the message in a reply, and their offset, if the reply names it.

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::session::endless_list;
-use super::wire::{LONGEST_UIDL_BYTES, Reply, list_line, uidl_line};
+use super::wire::{LONGEST_UIDL_BYTES, Pop3Reply, list_line, uidl_line};
 use super::{Numbered, Pop3Source};
-use crate::config::Identity;
+use crate::config::Pop3Identity;
 use crate::error::{Error, Kind, Result};
 use crate::message::{dress_hash, head_hash};
 use crate::source::arrival::arrival;
-use crate::source::named::{Named, by_content};
+use crate::source::named::{NamedMessages, by_content};
 use crate::source::whole::plausible;
 use crate::source::{Details, Listed, Listing, Reach};
 
@@ -29,8 +29,8 @@ impl Pop3Source {
         let sizes = self.sizes().await?;
         let named = match (&sizes, self.identity) {
             (None, _) => Vec::new(),
-            (_, Identity::Uidl) => self.uidls().await?,
-            (Some(sizes), Identity::Content) => self.content_ids(sizes).await?,
+            (_, Pop3Identity::Uidl) => self.uidls().await?,
+            (Some(sizes), Pop3Identity::Content) => self.content_ids(sizes).await?,
         };
         let sizes = sizes.unwrap_or_default();
         let is_short = named.len() < sizes.len();
@@ -40,7 +40,7 @@ impl Pop3Source {
             0 => None,
             _ => Some(format!("the server names {uncounted} messages that it does not count")),
         };
-        let Named { messages, doubled } = Named::new(named);
+        let NamedMessages { messages, doubled } = NamedMessages::new(named);
         let ids = messages.iter().map(|(id, _)| id.clone()).collect();
         let numbered = |(id, number)| {
             let size = sizes.get(&number).copied().flatten().and_then(plausible);
@@ -82,7 +82,7 @@ impl Pop3Source {
     /// Whether STAT says that the mailbox is empty. Some servers refuse to list an empty one.
     async fn is_empty(&mut self) -> Result<bool> {
         let count = self.session.command("STAT").await?;
-        Ok(matches!(count, Reply::Ok(text) if text.split_ascii_whitespace().next() == Some("0")))
+        Ok(matches!(count, Pop3Reply::Ok(text) if text.split_ascii_whitespace().next() == Some("0")))
     }
 
     async fn uidls(&mut self) -> Result<Vec<(u32, Vec<u8>)>> {

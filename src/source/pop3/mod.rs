@@ -16,21 +16,21 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Settled, Spool};
-use crate::config::{Account, Identity, Retention};
+use crate::config::{Account, Pop3Identity, Retention};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 use crate::state::Settlement;
-use session::Session;
+use session::Pop3Session;
 pub(super) use session::offers;
-use wire::{Reply, refused_for};
+use wire::{Pop3Reply, refused_for};
 
 /// A logged-in POP3 session.
 #[derive(Debug)]
 pub struct Pop3Source {
-    session: Session,
+    session: Pop3Session,
     spool: Spool,
     origin: Arc<Origin>,
-    identity: Identity,
+    identity: Pop3Identity,
     /// Whether the server has TOP; `None` while unknown.
     has_top: Option<bool>,
     /// The messages of this session by id.
@@ -51,7 +51,7 @@ impl Pop3Source {
     pub async fn connect(account: &Account, space: &str, spool: Spool) -> Result<Self> {
         let origin = Origin { account: space.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
         Ok(Self {
-            session: Session::connect(account).await?,
+            session: Pop3Session::connect(account).await?,
             spool,
             origin: Arc::new(origin),
             identity: account.identity,
@@ -69,10 +69,10 @@ impl Pop3Source {
         let numbered = messages.iter().filter_map(|s| Some((s.key().clone(), self.messages.get(&s.key().id)?.number)));
         let (keys, commands): (Vec<_>, Vec<_>) = numbered.map(|(key, n)| (key, format!("DELE {n}\r\n"))).unzip();
         let (mut accepted, mut refusals) = (Vec::new(), Vec::new());
-        let record = |i: usize, reply: Reply| {
+        let record = |i: usize, reply: Pop3Reply| {
             match reply {
                 // The message stays on the server, and the next pass tries again.
-                Reply::Err(line) => refusals.push(line),
+                Pop3Reply::Err(line) => refusals.push(line),
                 reply => reply.accepted("DELE").map(|_| accepted.push(keys[i].clone()))?,
             }
             Ok(())

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
-use super::wire::{Reply, greeting_refused};
+use super::wire::{Pop3Reply, greeting_refused};
 use crate::config::{Account, Server, Tls};
 use crate::error::{Error, Kind, Result};
-use crate::net::authenticate::{self, Manner, Said, Speaker};
+use crate::net::authenticate::{self, Manner, ServerLine, Speaker};
 use crate::net::mistaken::{Spoken, another};
 use crate::net::oauth;
-use crate::net::sasl::{Choice, Credentials, Mechanism};
+use crate::net::sasl::{Credentials, Mechanism, MechanismChoice};
 use crate::net::{self, LineStream, apop, deadline};
 use crate::source::Offers;
 
@@ -21,7 +21,7 @@ const MAX_CAPABILITY_LINES: usize = 100;
 
 /// A connection with its capabilities.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct Pop3Session {
     pub(super) lines: LineStream,
     host: String,
     capabilities: Vec<String>,
@@ -31,7 +31,7 @@ pub(super) struct Session {
 
 /// How the password is sent.
 #[derive(Debug, PartialEq, Eq)]
-enum Way {
+enum PasswordWay {
     Apop,
     Pass,
     Sasl,
@@ -39,7 +39,7 @@ enum Way {
 
 /// What the choice depends on.
 #[derive(Clone, Copy, Debug)]
-struct Offer {
+struct LoginOffer {
     /// The setting `apop`.
     apop: Option<bool>,
     has_timestamp: bool,
@@ -60,28 +60,28 @@ fn hides_password(mechanism: Mechanism, is_private: bool) -> bool {
     }
 }
 
-impl Offer {
+impl LoginOffer {
     /// APOP is chosen if the user asks for it, or if others could hear the password otherwise.
-    fn way(self) -> Way {
+    fn way(self) -> PasswordWay {
         let is_better = !self.is_private && !self.hides_password && self.has_timestamp;
         match self {
-            _ if self.apop.unwrap_or(is_better) => Way::Apop,
-            _ if !self.hides_password && self.has_pass => Way::Pass,
-            _ => Way::Sasl,
+            _ if self.apop.unwrap_or(is_better) => PasswordWay::Apop,
+            _ if !self.hides_password && self.has_pass => PasswordWay::Pass,
+            _ => PasswordWay::Sasl,
         }
     }
 }
 
 /// The server's offers before the login.
 pub(in crate::source) async fn offers(server: &Server) -> Result<Offers> {
-    let mut session = Session::open(server).await?;
+    let mut session = Pop3Session::open(server).await?;
     let (capabilities, shown) = (std::mem::take(&mut session.capabilities), session.lines.stream().shown());
     let can_bind = session.lines.stream().exported().is_some();
     session.command_within("QUIT", deadline::GOODBYE).await.ok();
     Ok(Offers { capabilities, shown, can_bind })
 }
 
-impl Session {
+impl Pop3Session {
     /// Connects up to the transaction state (RFC 1939 section 5). Tries once more if another access token may help.
     pub(super) async fn connect(account: &Account) -> Result<Self> {
         match Self::connect_once(account).await {
@@ -135,10 +135,10 @@ impl Session {
         let secrets = self.lines.secrets();
         let line = self.lines.line(deadline::GREETING).await?;
         self.timestamp = apop::timestamp(line).map(str::to_owned);
-        match Reply::hushed(line, &secrets)? {
-            Reply::Ok(_) => Ok(()),
-            Reply::Err(line) => Err(greeting_refused(&line)),
-            Reply::Continue(_) => {
+        match Pop3Reply::hushed(line, &secrets)? {
+            Pop3Reply::Ok(_) => Ok(()),
+            Pop3Reply::Err(line) => Err(greeting_refused(&line)),
+            Pop3Reply::Continue(_) => {
                 Err(Error::permanent(Kind::Protocol, format!("{} does not greet like a POP3 server", self.host)))
             }
         }
@@ -191,9 +191,9 @@ impl Session {
         let doing = format!("logging in to {} as {}", self.host, crate::clean::line(account.user.as_bytes()));
         let is_private = self.lines.stream().is_tls() || account.server.is_loopback();
         let exported = self.lines.stream().exported();
-        let choice = Choice { only: account.auth, token: account.token, is_private, exported };
+        let choice = MechanismChoice { only: account.auth, token: account.token, is_private, exported };
         let offered = choice.among(|name| self.can_with("SASL", name));
-        let offer = Offer {
+        let offer = LoginOffer {
             apop: account.apop,
             has_timestamp: self.timestamp.is_some(),
             hides_password: offered.mechanisms.first().is_some_and(|best| hides_password(*best, is_private)),
@@ -201,11 +201,11 @@ impl Session {
             is_private,
         };
         let way = match choice.only {
-            Some(Mechanism::Login) => Way::Pass,
+            Some(Mechanism::Login) => PasswordWay::Pass,
             None if !account.token => offer.way(),
-            _ => Way::Sasl,
+            _ => PasswordWay::Sasl,
         };
-        if offered.mechanisms.is_empty() && way == Way::Sasl {
+        if offered.mechanisms.is_empty() && way == PasswordWay::Sasl {
             let none = Error::permanent(Kind::Auth, format!("{doing}: {}", choice.missing()));
             return Err(net::login::with_advice(none, &self.host, account.token));
         }
@@ -214,9 +214,9 @@ impl Session {
         let (host, port) = (account.server.host.as_str(), account.server.port);
         let who = Credentials { user: &account.user, secret: &secret, host, port, binding: offered.binding };
         let outcome = match way {
-            Way::Apop => self.apop(&account.user, secret.expose_secret()).await,
-            Way::Pass => self.user_and_pass(&account.user, secret.expose_secret()).await,
-            Way::Sasl => {
+            PasswordWay::Apop => self.apop(&account.user, secret.expose_secret()).await,
+            PasswordWay::Pass => self.user_and_pass(&account.user, secret.expose_secret()).await,
+            PasswordWay::Sasl => {
                 // The initial response of RFC 5034 would save a round trip, but some servers do not accept it.
                 let manner = Manner { verb: "AUTH", initial: None, is_private };
                 authenticate::log_in(self, manner, &offered.mechanisms, &who).await
@@ -234,7 +234,7 @@ impl Session {
         };
         let command = format!("APOP {user} {}", apop::digest(timestamp, password));
         match self.command(&command).await? {
-            Reply::Err(line) => {
+            Pop3Reply::Err(line) => {
                 let doing = "APOP was refused; `apop: false` turns it off";
                 Err(net::login::classified(doing, &line))
             }
@@ -249,25 +249,25 @@ impl Session {
             reply = self.command(&format!("PASS {password}")).await?;
         }
         match reply {
-            Reply::Err(line) => Err(net::login::classified("the login was refused", &line)),
+            Pop3Reply::Err(line) => Err(net::login::classified("the login was refused", &line)),
             reply => reply.accepted("PASS").map(drop),
         }
     }
 
     /// Sends one command and reads the first line of its reply.
-    pub(super) async fn command(&mut self, command: &str) -> Result<Reply> {
+    pub(super) async fn command(&mut self, command: &str) -> Result<Pop3Reply> {
         self.command_within(command, deadline::REPLY).await
     }
 
-    pub(super) async fn command_within(&mut self, command: &str, limit: Duration) -> Result<Reply> {
+    pub(super) async fn command_within(&mut self, command: &str, limit: Duration) -> Result<Pop3Reply> {
         self.send(&[format!("{command}\r\n")]).await?;
         self.reply(limit).await
     }
 
     /// The first line of the next reply.
-    pub(super) async fn reply(&mut self, limit: Duration) -> Result<Reply> {
+    pub(super) async fn reply(&mut self, limit: Duration) -> Result<Pop3Reply> {
         let secrets = self.lines.secrets();
-        Reply::hushed(self.lines.line(limit).await?, &secrets)
+        Pop3Reply::hushed(self.lines.line(limit).await?, &secrets)
     }
 
     /// Sends commands, each with its line end, in one write.
@@ -299,7 +299,7 @@ impl Session {
     pub(super) async fn pipeline(
         &mut self,
         commands: &[String],
-        mut each: impl FnMut(usize, Reply) -> Result<()>,
+        mut each: impl FnMut(usize, Pop3Reply) -> Result<()>,
     ) -> Result<()> {
         let window = self.window();
         let mut sent = 0;
@@ -316,12 +316,12 @@ impl Session {
     }
 }
 
-impl Speaker for Session {
-    async fn say(&mut self, line: &str) -> Result<Said> {
+impl Speaker for Pop3Session {
+    async fn say(&mut self, line: &str) -> Result<ServerLine> {
         Ok(match self.command(line).await? {
-            Reply::Continue(question) => Said::Question(question),
-            Reply::Ok(_) => Said::Accepted,
-            Reply::Err(line) => Said::Refused(net::login::classified("the login was refused", &line)),
+            Pop3Reply::Continue(question) => ServerLine::Question(question),
+            Pop3Reply::Ok(_) => ServerLine::Accepted,
+            Pop3Reply::Err(line) => ServerLine::Refused(net::login::classified("the login was refused", &line)),
         })
     }
 }
@@ -357,13 +357,14 @@ mod tests {
 
     #[test]
     fn apop_is_used_where_nothing_else_hides_the_password() {
-        let offer = Offer { apop: None, has_timestamp: true, hides_password: false, has_pass: true, is_private: false };
-        assert_eq!(offer.way(), Way::Apop);
-        assert_eq!(Offer { hides_password: true, ..offer }.way(), Way::Sasl);
-        assert_eq!(Offer { has_timestamp: false, ..offer }.way(), Way::Pass);
-        assert_eq!(Offer { is_private: true, ..offer }.way(), Way::Pass);
-        assert_eq!(Offer { is_private: true, apop: Some(true), ..offer }.way(), Way::Apop);
-        assert_eq!(Offer { apop: Some(false), ..offer }.way(), Way::Pass);
-        assert_eq!(Offer { has_pass: false, is_private: true, ..offer }.way(), Way::Sasl);
+        let offer =
+            LoginOffer { apop: None, has_timestamp: true, hides_password: false, has_pass: true, is_private: false };
+        assert_eq!(offer.way(), PasswordWay::Apop);
+        assert_eq!(LoginOffer { hides_password: true, ..offer }.way(), PasswordWay::Sasl);
+        assert_eq!(LoginOffer { has_timestamp: false, ..offer }.way(), PasswordWay::Pass);
+        assert_eq!(LoginOffer { is_private: true, ..offer }.way(), PasswordWay::Pass);
+        assert_eq!(LoginOffer { is_private: true, apop: Some(true), ..offer }.way(), PasswordWay::Apop);
+        assert_eq!(LoginOffer { apop: Some(false), ..offer }.way(), PasswordWay::Pass);
+        assert_eq!(LoginOffer { has_pass: false, is_private: true, ..offer }.way(), PasswordWay::Sasl);
     }
 }

@@ -4,7 +4,7 @@
 use super::Pop3Source;
 use super::listing::bounded_id;
 use super::wire::uidl_line;
-use crate::config::Identity;
+use crate::config::Pop3Identity;
 use crate::error::Result;
 use crate::net::deadline;
 use crate::source::Stat;
@@ -13,7 +13,7 @@ impl Pop3Source {
     /// The values that STAT and UIDL will return if the mailbox stays as it was listed. `None` if the server lists no sizes,
     /// something is marked for deletion, or the ids are derived from the content.
     pub fn stat(&self) -> Option<Stat> {
-        if self.identity == Identity::Content || !self.marked.is_empty() {
+        if self.identity == Pop3Identity::Content || !self.marked.is_empty() {
             return None;
         }
         let last = self.messages.iter().max_by_key(|(_, message)| message.number);
@@ -34,7 +34,7 @@ impl Pop3Source {
 
     /// The count, and the ids of the first message and of message `last`; pipelined if the server allows it.
     async fn stat_with(&mut self, last: u32) -> Result<Option<Stat>> {
-        if self.identity == Identity::Content {
+        if self.identity == Pop3Identity::Content {
             return Ok(None);
         }
         let commands = ["STAT\r\n".to_owned(), "UIDL 1\r\n".to_owned(), format!("UIDL {last}\r\n")];
@@ -59,7 +59,7 @@ impl Pop3Source {
 
     /// Only the count.
     async fn counted(&mut self) -> Result<Option<Stat>> {
-        if self.identity == Identity::Content {
+        if self.identity == Pop3Identity::Content {
             return Ok(None);
         }
         self.session.send(&["STAT\r\n".to_owned()]).await?;

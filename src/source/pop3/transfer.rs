@@ -1,11 +1,11 @@
 //! RETR: as many messages in flight as the server allows; each is dot-unstuffed while it is read.
 
 use super::Pop3Source;
-use super::wire::{Reply, refused};
+use super::wire::{Pop3Reply, refused};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Bytes, Key};
 use crate::net::{BlockEnd, deadline, went_on};
-use crate::source::{BATCH_BYTES, Fetched, Item, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
+use crate::source::{BATCH_BYTES, FetchOutcome, Fetched, Listed, Outlet, Room, WINDOW, announced, batches, most_of};
 
 /// The largest message that is accepted into memory if the server announced less.
 const MAX_UNANNOUNCED_BYTES: u64 = 2 * WINDOW;
@@ -39,7 +39,7 @@ impl Pop3Source {
         Ok(())
     }
 
-    async fn fetch_batch(&mut self, batch: &[Listed], items: &mut Vec<Item>, out: &Outlet) -> Result<()> {
+    async fn fetch_batch(&mut self, batch: &[Listed], items: &mut Vec<FetchOutcome>, out: &Outlet) -> Result<()> {
         let window = self.session.window();
         let commands: Vec<String> = batch.iter().map(|m| self.retr(m)).collect();
         let mut sent = 0;
@@ -109,7 +109,7 @@ impl Pop3Source {
         Ok(Received { item, is_short: is_short(listed, came) })
     }
 
-    async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<Item, Broken> {
+    async fn fetch_to_spool(&mut self, listed: &Listed) -> Result<FetchOutcome, Broken> {
         let key = Key::new(&self.origin, listed.id.clone());
         let command = self.retr(listed);
         self.session.send(&[command]).await.map_err(|e| Broken::at(&key, e))?;
@@ -138,14 +138,14 @@ impl Pop3Source {
     }
 
     /// Reads the reply to RETR. `None` if the message follows.
-    async fn first_line(&mut self, key: &Key) -> Result<Option<Item>, Broken> {
+    async fn first_line(&mut self, key: &Key) -> Result<Option<FetchOutcome>, Broken> {
         let secrets = self.session.lines.secrets();
         let line = self.session.lines.line(deadline::REPLY).await.map_err(|e| Broken::at(key, e))?;
         let no_reply = |error| Broken { is_no_reply: true, ..Broken::at(key, error) };
-        match Reply::hushed(line, &secrets).map_err(no_reply)? {
-            Reply::Ok(_) => Ok(None),
-            Reply::Err(line) => Ok(Some(Item::Failed(key.clone(), refused("RETR", &line)))),
-            Reply::Continue(_) => {
+        match Pop3Reply::hushed(line, &secrets).map_err(no_reply)? {
+            Pop3Reply::Ok(_) => Ok(None),
+            Pop3Reply::Err(line) => Ok(Some(FetchOutcome::Failed(key.clone(), refused("RETR", &line)))),
+            Pop3Reply::Continue(_) => {
                 Err(Broken::at(key, Error::permanent(Kind::Protocol, "RETR: the server asks for more input")))
             }
         }
@@ -159,7 +159,7 @@ impl Pop3Source {
 
 /// Why the connection became useless, and what came of the message at that point.
 struct Broken {
-    item: Option<Box<Item>>,
+    item: Option<Box<FetchOutcome>>,
     error: Error,
     /// What came is not a reply: it may be the rest of the previous message.
     is_no_reply: bool,
@@ -167,12 +167,12 @@ struct Broken {
 
 impl Broken {
     fn at(key: &Key, error: Error) -> Self {
-        Self { item: Item::broken_at(key.clone(), &error).map(Box::new), error, is_no_reply: false }
+        Self { item: FetchOutcome::broken_at(key.clone(), &error).map(Box::new), error, is_no_reply: false }
     }
 }
 
 /// The message as it came, after `came` bytes on the wire. After a doubtful end nothing more can be read.
-fn judged(listed: &Listed, key: Key, bytes: Bytes, came: u64, end: BlockEnd) -> Result<Item, Broken> {
+fn judged(listed: &Listed, key: Key, bytes: Bytes, came: u64, end: BlockEnd) -> Result<FetchOutcome, Broken> {
     match end {
         BlockEnd::Sure => Ok(listed.item(key, bytes, came)),
         BlockEnd::Doubtful(error) => {
@@ -188,7 +188,7 @@ fn far_larger() -> Error {
 
 /// A message that came to its end.
 struct Received {
-    item: Item,
+    item: FetchOutcome,
     is_short: bool,
 }
 
@@ -198,10 +198,12 @@ fn is_short(listed: &Listed, came: u64) -> bool {
 }
 
 /// Doubts the last of the first `count` messages, and drops what seemed to follow it, because that may be part of its text.
-fn doubt_last_of(items: &mut Vec<Item>, count: usize) {
+fn doubt_last_of(items: &mut Vec<FetchOutcome>, count: usize) {
     items.truncate(count);
     let doubted = items.pop().map(|last| match last {
-        Item::Fetched(Fetched { envelope, bytes, .. }) => Item::Doubtful { envelope, bytes, error: went_on() },
+        FetchOutcome::Fetched(Fetched { envelope, bytes, .. }) => {
+            FetchOutcome::Doubtful { envelope, bytes, error: went_on() }
+        }
         other => other,
     });
     items.extend(doubted);
@@ -212,10 +214,10 @@ fn on_the_wire(bytes: &[u8]) -> u64 {
     (bytes.len() + memchr::memchr_iter(b'\n', bytes).count()) as u64
 }
 
-fn size_of(item: &Item) -> u64 {
+fn size_of(item: &FetchOutcome) -> u64 {
     match item {
-        Item::Fetched(Fetched { bytes: Bytes::Memory(bytes), .. })
-        | Item::Doubtful { bytes: Bytes::Memory(bytes), .. } => bytes.len() as u64,
+        FetchOutcome::Fetched(Fetched { bytes: Bytes::Memory(bytes), .. })
+        | FetchOutcome::Doubtful { bytes: Bytes::Memory(bytes), .. } => bytes.len() as u64,
         _ => 0,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::clean;
 use crate::error::{Error, Kind, Result};
-use crate::refusal::{Meaning, meaning};
+use crate::refusal::{RefusalMeaning, meaning};
 use crate::secrets::Secrets;
 
 /// The longest UIDL that is used unchanged. RFC 1939 allows 70 octets; longer ones occur, and the caller hashes them.
@@ -10,7 +10,7 @@ pub(super) const LONGEST_UIDL_BYTES: usize = 255;
 
 /// The first line of a reply.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Reply {
+pub(super) enum Pop3Reply {
     /// `+OK text`.
     Ok(String),
     /// `-ERR text`, with its response code if it has one (RFC 2449, RFC 3206).
@@ -19,7 +19,7 @@ pub(super) enum Reply {
     Continue(String),
 }
 
-impl Reply {
+impl Pop3Reply {
     fn parse(line: &[u8]) -> Result<Self> {
         let text = |rest: &[u8]| clean::line(rest.trim_ascii());
         if let Some(rest) = line.strip_prefix(b"+OK") {
@@ -73,7 +73,7 @@ pub(super) fn refused_for(verb: &str, refused: usize, of: usize, line: &str) -> 
 }
 
 fn not_done(doing: String, line: &str) -> Error {
-    if meaning(line) == Meaning::Final {
+    if meaning(line) == RefusalMeaning::Final {
         return Error::permanent(Kind::Refused, doing).said(line);
     }
     Error::transient(Kind::Refused, doing).said(line)
@@ -107,10 +107,10 @@ mod tests {
 
     #[test]
     fn replies() {
-        assert_eq!(Reply::parse(b"+OK ready").unwrap(), Reply::Ok("ready".into()));
-        assert_eq!(Reply::parse(b"-ERR [AUTH] no").unwrap(), Reply::Err("-ERR [AUTH] no".into()));
-        assert_eq!(Reply::parse(b"+ ").unwrap(), Reply::Continue(String::new()));
-        assert!(Reply::parse(b"* OK IMAP4rev1").is_err());
+        assert_eq!(Pop3Reply::parse(b"+OK ready").unwrap(), Pop3Reply::Ok("ready".into()));
+        assert_eq!(Pop3Reply::parse(b"-ERR [AUTH] no").unwrap(), Pop3Reply::Err("-ERR [AUTH] no".into()));
+        assert_eq!(Pop3Reply::parse(b"+ ").unwrap(), Pop3Reply::Continue(String::new()));
+        assert!(Pop3Reply::parse(b"* OK IMAP4rev1").is_err());
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
             }
             let listed = list_line(line);
             assert!(listed.is_none_or(|(number, _)| number > 0));
-            let reply = Reply::parse(line).ok().map(|reply| std::mem::discriminant(&reply));
+            let reply = Pop3Reply::parse(line).ok().map(|reply| std::mem::discriminant(&reply));
             (listed.map(|(_, size)| size.is_some()), uidl_line(line).is_some(), reply)
         });
     }

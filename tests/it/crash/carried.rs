@@ -6,8 +6,8 @@ use std::sync::Arc;
 use mailsluice::config::Protocol;
 use mailsluice::config::template::FolderName;
 use mailsluice::decision::{
-    Action, Decision, Deferral, EnvelopeFrom, Fact, Filing, Form, Place, Read, Redirect, RedirectMode, Telling,
-    Vacation, Way, Write,
+    Action, AnsweredQuestion, Decision, Deferral, EnvelopeFrom, Fact, Filing, Place, Redirect, RedirectMode, ReplyForm,
+    Telling, Vacation, Way, Write,
 };
 use mailsluice::filter::Facts;
 use mailsluice::message::{Bytes, Envelope, Flags, Message};
@@ -83,7 +83,7 @@ impl Decide for ByHand {
                 let (handle, key) = ("twins".to_owned(), message.first("Message-ID").unwrap().to_owned());
                 let fact = Fact::Seen { handle: handle.clone(), key: key.clone() };
                 let answer = facts.holds(&fact).unwrap();
-                decision.reads.push(Read { fact, answer });
+                decision.reads.push(AnsweredQuestion { fact, answer });
                 if answer {
                     decision.actions.push(Action::Discard);
                 } else {
@@ -97,7 +97,7 @@ impl Decide for ByHand {
                 let number = last.map_or(1, |last| last + 1);
                 file(folder(&format!("tickets/{number}")), &[], 0);
                 let fact = Fact::Numbered { counter: counter.clone(), number };
-                decision.reads.push(Read { fact, answer: false });
+                decision.reads.push(AnsweredQuestion { fact, answer: false });
                 decision.writes.push(Write::Number { counter, number });
             }
             "answered and discarded" => decision.actions.extend([Action::Discard, Action::Tell(vacation())]),
@@ -138,7 +138,7 @@ fn vacation() -> Telling {
         from: None,
         to: "a@x".to_owned(),
         envelope_from: EnvelopeFrom::Null,
-        form: Form::default(),
+        form: ReplyForm::default(),
     });
     Telling { version: 0, relay: None, way }
 }

@@ -11,7 +11,7 @@ use mailsluice::filter::Engine;
 use mailsluice::message::{Bytes, Key, Origin, STDIN};
 use mailsluice::pass::{Report, World};
 use mailsluice::pipeline;
-use mailsluice::state::{Mark, SqliteStore, Stamp, Store};
+use mailsluice::state::{KeyPurpose, SqliteStore, Stamp, Store};
 use tempfile::TempDir;
 
 use super::disk::{Death, ForgetfulDisk, Rename};
@@ -117,7 +117,7 @@ impl Machine {
     fn is_acknowledged(&self, text: &str) -> bool {
         let origin = Origin { account: pipeline::DELIVER.to_owned(), folder: STDIN.to_owned(), generation: 0 };
         let key = Key::new(&Arc::new(origin), format!("{}.0", digest(text)));
-        self.store.remembered(&key).unwrap().is_some_and(|r| r.mark == Mark::Settled)
+        self.store.remembered(&key).unwrap().is_some_and(|r| r.mark == KeyPurpose::Settled)
     }
 
     /// Whether the message killed the program twice: then it stands in the inbox, once, with a notice.

@@ -7,15 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use mailsluice::config::entries::Entry as ListEntry;
+use mailsluice::config::entries::ListedEntry as ListEntry;
 use mailsluice::decision::{Counted, Fact, Write};
 use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    About, Attempt, Clock, Disk, Entry, EntryId, FolderMark, FolderMarks, JournalEntry, JournalRow, Known, Later,
-    Outbox, OutboxRow, Owned, Pace, Pacing, PartialFailure, Places, Recording, Registered, Registry, Remembered, Rest,
-    SqliteStore, Staged, Standing, Store, Trouble, Unfinished, sync_dirs,
+    About, Attempt, Clock, Disk, Entry, EntryId, FolderMark, FolderMarks, JournalEntry, JournalRow, KnownOrigin, Later,
+    Outbox, OutboxRow, Owned, Pace, Pacing, PartialFailure, Places, Recording, Registered, Registry, RememberedKey,
+    Rest, SqliteStore, Staged, Standing, Store, Trouble, Unfinished, sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -267,11 +267,11 @@ impl Store for MortalStore {
         self.look()?.unfinished_spaces()
     }
 
-    fn known(&self, origin: &Arc<Origin>) -> Result<Known> {
+    fn known(&self, origin: &Arc<Origin>) -> Result<KnownOrigin> {
         self.look()?.known(origin)
     }
 
-    fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<Known> {
+    fn known_among(&self, origin: &Arc<Origin>, ids: &[Vec<u8>]) -> Result<KnownOrigin> {
         self.look()?.known_among(origin, ids)
     }
 
@@ -279,7 +279,7 @@ impl Store for MortalStore {
         self.look()?.was_looked_at(origin)
     }
 
-    fn remembered(&self, key: &Key) -> Result<Option<Remembered>> {
+    fn remembered(&self, key: &Key) -> Result<Option<RememberedKey>> {
         self.look()?.remembered(key)
     }
 
@@ -287,14 +287,14 @@ impl Store for MortalStore {
         self.look()?.earlier_generations(origin)
     }
 
-    fn mark(&self, owned: &Owned, marks: &[(Key, Remembered)]) -> Result<()> {
+    fn mark(&self, owned: &Owned, marks: &[(Key, RememberedKey)]) -> Result<()> {
         self.record_pending(owned)?;
         self.step("mark")?.mark(owned, marks)?;
         // The last thing that `deliver` does, so a crash after it must be a crash before something.
         self.step("marked").map(drop)
     }
 
-    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, Remembered)]) -> Result<()> {
+    fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, RememberedKey)]) -> Result<()> {
         self.step("renumber")?.renumber(owned, old, new)
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mailsluice::error::Kind;
-use mailsluice::source::Push;
+use mailsluice::source::PushMethod;
 use tokio::time::timeout;
 
 use super::{connect, names, news, play};
@@ -46,11 +46,11 @@ async fn what_was_listed_before_the_wait_cannot_be_asked_for_after_it() {
 #[tokio::test]
 async fn a_server_that_refuses_idle_does_not_push() {
     let (mut kept, server) = play("idle-bad", "INBOX").await;
-    assert_eq!(kept.source.pushed(), Push::Idle);
+    assert_eq!(kept.source.pushed(), PushMethod::Idle);
     let folders = kept.source.folders().await.unwrap().folders;
     kept.source.open("INBOX").await.unwrap();
     timeout(SOON, kept.source.wait(&folders)).await.unwrap_err();
-    assert_eq!(kept.source.pushed(), Push::None);
+    assert_eq!(kept.source.pushed(), PushMethod::None);
     timeout(SOON, kept.source.wait(&folders)).await.unwrap_err();
     assert!(kept.source.is_alive(LATE).await);
     drop(kept);
@@ -94,7 +94,7 @@ async fn dovecot_tells_of_mail_that_another_program_puts_there() {
     dovecot.add("me", "INBOX", message(1));
     let port = dovecot.imap_without_notify();
     let mut kept = connect(Account::imap(port).with("password: pass")).await;
-    assert_eq!(kept.source.pushed(), Push::Idle);
+    assert_eq!(kept.source.pushed(), PushMethod::Idle);
     let folders = kept.source.folders().await.unwrap().folders;
     kept.source.open("INBOX").await.unwrap();
     timeout(SOON, kept.source.wait(&folders)).await.unwrap_err();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use mailsluice::source::{Heard, Push};
+use mailsluice::source::{Heard, PushMethod};
 use tokio::time::timeout;
 
 use super::{Kept, connect, glance, names, news, play};
@@ -22,7 +22,7 @@ fn is_quiet<T>(heard: Result<T, tokio::time::error::Elapsed>) {
 async fn what_comes_anywhere_is_heard_once() {
     let (mut kept, server) = play("notify", "all").await;
     let folders = kept.source.folders().await.unwrap().folders;
-    assert_eq!(kept.source.pushed(), Push::Notify);
+    assert_eq!(kept.source.pushed(), PushMethod::Notify);
     for folder in &folders {
         kept.source.open(folder).await.unwrap();
     }
@@ -44,7 +44,7 @@ async fn an_overflow_and_new_folders_may_be_news_anywhere() {
     kept.source.open("INBOX").await.unwrap();
     assert_eq!(kept.source.wait(&folders).await.unwrap(), Heard::Anywhere, "a new folder");
     assert_eq!(kept.source.wait(&folders).await.unwrap(), Heard::Anywhere, "an overflow");
-    assert_eq!(kept.source.pushed(), Push::Idle, "a server that cannot keep up so soon never does");
+    assert_eq!(kept.source.pushed(), PushMethod::Idle, "a server that cannot keep up so soon never does");
     is_quiet(timeout(SOON, kept.source.wait(&folders)).await);
     drop(kept);
     server.finish().unwrap();
@@ -56,7 +56,7 @@ async fn where_it_is_refused_there_is_idle() {
     let folders = kept.source.folders().await.unwrap().folders;
     kept.source.open("INBOX").await.unwrap();
     assert_eq!(kept.source.wait(&folders).await.unwrap(), news(&["INBOX"]));
-    assert_eq!(kept.source.pushed(), Push::Idle);
+    assert_eq!(kept.source.pushed(), PushMethod::Idle);
     drop(kept);
     server.finish().unwrap();
 }
@@ -83,7 +83,7 @@ async fn on_dovecot(dovecot: &Dovecot) -> (Kept, Vec<String>) {
     dovecot.add("me", "Entw&APw-rfe", message(1));
     let mut kept = connect(Account::imap(dovecot.ports.imap).with("password: pass").with("folders: all")).await;
     let folders = kept.source.folders().await.unwrap().folders;
-    assert_eq!((folders.len(), kept.source.pushed()), (302, Push::Notify));
+    assert_eq!((folders.len(), kept.source.pushed()), (302, PushMethod::Notify));
     kept.source.glance(&folders).await.unwrap();
     (kept, folders)
 }
