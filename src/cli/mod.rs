@@ -196,6 +196,11 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Whether the program reads this command line, the name of the program first. Nothing is done; the tests of the documents ask.
+pub fn is_command_line(words: &[String]) -> bool {
+    help::parse(for_sendmail(words.iter().map(Into::into).collect())).is_ok()
+}
+
 fn of_command(is_delivery: bool, code: u8) -> u8 {
     if is_delivery { deliver::exit_code(code) } else { code }
 }

@@ -8,7 +8,7 @@ use mailsluice::config::Config;
 use mailsluice::filter::Engine;
 
 /// Everything `check` would say about a config.
-fn problems(path: &Path) -> String {
+pub fn problems(path: &Path) -> String {
     let (config, warnings) = match Config::load(path) {
         Ok(loaded) => loaded,
         Err(errors) => return errors.iter().map(ToString::to_string).collect(),

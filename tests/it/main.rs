@@ -33,6 +33,7 @@ mod first_look;
 mod folder_names;
 mod folders;
 mod forwards;
+mod guide;
 mod habits;
 mod help;
 mod hostile;
