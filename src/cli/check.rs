@@ -32,7 +32,7 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
     let not_done = setup.as_ref().map_or_else(Vec::new, |setup| not_done(&setup.config));
     for (account, it) in &not_done {
         match output.json {
-            true => output.data(json!({"account": account, "not_done": it.text, "since": it.since.to_string()})),
+            true => output.json(json!({"account": account, "not_done": it.text, "since": it.since.to_string()})),
             false => output.data(format_args!("{account}: {} (not done since {})", it.text, day(it.since))),
         }
     }
@@ -55,7 +55,7 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
             SignInStanding::NoClient | SignInStanding::SignedIn { .. } => continue,
         };
         match output.json {
-            true => output.data(json!({"account": it.name, "sign_in": text})),
+            true => output.json(json!({"account": it.name, "sign_in": text})),
             false => output.data(format_args!("{}: {text}", it.name)),
         }
     }
@@ -66,7 +66,7 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
             it.title
         );
         match output.json {
-            true => output.data(json!({"account": name, "unused_sign_in": text})),
+            true => output.json(json!({"account": name, "unused_sign_in": text})),
             false => output.data(format_args!("{name}: {text}")),
         }
     }

@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<u8> {
     let options = DiscoverOptions { resolver: arguments.resolver, database, ..defaults };
     let found = setup::block_on(discover(&arguments.address, &options))?;
     match output.json {
-        true => output.data(as_json(&found)),
+        true => output.json(as_json(&found)),
         false => output.data(as_text(&found).trim_end()),
     }
     let is_found = found.incoming().is_some();

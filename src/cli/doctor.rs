@@ -117,7 +117,7 @@ impl<'o> FindingsPage<'o> {
             self.code = finding.code;
         }
         if self.output.json {
-            return self.output.data(json!(finding));
+            return self.output.json(json!(finding));
         }
         if self.output.quiet && finding.verdict == FindingVerdict::Ok {
             return;

@@ -60,7 +60,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
         let envelope = Envelope { key: Key::new(&origin, "explain"), arrived, flags: flags.clone(), announced: 0 };
         let explained = explain(&world, &engine, &message, &envelope, arguments, at.clone());
         if output.json {
-            output.data(as_json(file, &message, &explained));
+            output.json(as_json(file, &message, &explained));
         } else {
             let gap = if i > 0 { "\n" } else { "" };
             output.data(format_args!("{gap}{}", as_text(file, &message, &explained).trim_end()));

@@ -54,6 +54,7 @@ fn ask_who_runs(state: &Path, jobs: Vec<Job>, typed: bool, output: &Output) -> R
         match answer? {
             Answer::Passed(passed) => {
                 output.passed(&passed);
+                output.nothing_new(&passed);
                 code = worse(code, passed.code);
                 paused.extend(Some(passed.account).filter(|_| passed.paused));
             }
@@ -140,7 +141,9 @@ async fn fetch_all(
     let mut code = 0;
     while let Some(ended) = running.join_next().await {
         let report = ended.unwrap_or_else(|e| broken_off("(an account)", e));
-        output.passed(&Passed::from(&report));
+        let passed = Passed::from(&report);
+        output.passed(&passed);
+        output.nothing_new(&passed);
         code = worse(code, report.exit_code());
     }
     if !stop.is_cancelled() {

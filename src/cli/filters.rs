@@ -45,7 +45,7 @@ fn list(shipped: &Shipped, output: &Output) {
             .iter()
             .map(|p| json!({"name": p.name, "about": p.about, "default": p.default.as_ref().map(Node::in_line)}));
         let parameters: Vec<_> = parameters.collect();
-        output.data(json!({"name": shipped.name, "about": head.about, "parameters": parameters}));
+        output.json(json!({"name": shipped.name, "about": head.about, "parameters": parameters}));
         return;
     }
     output.data(format_args!("{:<26} {}", shipped.name, head.about));
@@ -77,7 +77,7 @@ fn show(name: &str, output: &Output) -> Result<()> {
         return Err(Error::permanent(Kind::Usage, format!("there is no shipped filter `{name}`{hint}")));
     };
     if output.json {
-        output.data(json!({"name": shipped.name, "file": shipped.file, "text": shipped.text, "tests": shipped.tests}));
+        output.json(json!({"name": shipped.name, "file": shipped.file, "text": shipped.text, "tests": shipped.tests}));
     } else {
         output.data(shipped.text.trim_end());
     }

@@ -120,7 +120,7 @@ fn show(setup: &Setup, list: &ConfigList, allow_root: bool, output: &Output) -> 
 fn print<'e>(entries: impl Iterator<Item = &'e ListedEntry>, output: &Output) -> Result<u8> {
     for ListedEntry { text, value } in entries {
         match value {
-            _ if output.json => output.data(json!({"entry": text, "value": value})),
+            _ if output.json => output.json(json!({"entry": text, "value": value})),
             Some(value) => {
                 output.data(format_args!("{} -> {}", clean::line(text.as_bytes()), clean::line(value.as_bytes())))
             }

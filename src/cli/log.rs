@@ -88,7 +88,7 @@ struct LogEntry {
     items: Vec<OutboxRow>,
 }
 
-pub(super) fn run(config: &Path, arguments: &Arguments, is_verbose: bool, output: &Output) -> Result<u8> {
+pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let world = World::open(&setup.config)?;
     let account = match &arguments.which {
@@ -101,7 +101,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, is_verbose: bool, output
     let mut found = newest(&world, account, arguments)?;
     // The newest stands last, where a terminal shows it.
     found.reverse();
-    let view = View::of(&found, is_verbose, output);
+    let view = View::of(&found, output);
     view.show(&found);
     if arguments.follow {
         return follow(&world, account, arguments, &view);
@@ -131,7 +131,10 @@ fn show(world: &World, number: EntryId, output: &Output) -> Result<u8> {
             .helped_by("`mailsluice log` shows the newest")
     })?;
     let found = with_items(world, row)?;
-    output.data(if output.json { as_json(&found).to_string() } else { as_text(&found) });
+    match output.json {
+        true => output.json(as_json(&found)),
+        false => output.data(as_text(&found)),
+    }
     Ok(0)
 }
 
@@ -225,10 +228,15 @@ struct View<'o> {
 }
 
 impl<'o> View<'o> {
-    fn of(found: &[LogEntry], is_verbose: bool, output: &'o Output) -> Self {
+    fn of(found: &[LogEntry], output: &'o Output) -> Self {
         let now = Zoned::now();
         let rows: Vec<_> = found.iter().map(|entry| cells(entry, &now)).collect();
-        Self { output, is_verbose, table: Table::new(COLUMNS, &rows, width::of_standard_output()), now }
+        Self {
+            output,
+            is_verbose: output.verbose > 0,
+            table: Table::new(COLUMNS, &rows, width::of_standard_output()),
+            now,
+        }
     }
 
     fn show(&self, found: &[LogEntry]) {
@@ -240,7 +248,7 @@ impl<'o> View<'o> {
 
     fn line(&self, entry: &LogEntry) {
         match (self.output.json, self.is_verbose) {
-            (true, _) => self.output.data(as_json(entry)),
+            (true, _) => self.output.json(as_json(entry)),
             (false, true) => self.output.data(as_text(entry)),
             (false, false) => self.output.data(self.table.line(&cells(entry, &self.now))),
         }

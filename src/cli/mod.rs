@@ -42,7 +42,7 @@ use clap_complete::ArgValueCompleter;
 
 use crate::error::Result;
 use help::complete;
-use output::Output;
+use output::{Color, Output};
 
 const GLOBAL: &str = "Global options";
 
@@ -63,6 +63,9 @@ struct Cli {
     /// Say more; twice: the dialogue with the servers, without passwords
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     verbose: u8,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value = "auto", hide_possible_values = true, value_name = "auto|always|never", help_heading = GLOBAL)]
+    color: Color,
     /// Deliver mail and start the programs of rules even when running as root
     #[arg(long, global = true, help_heading = GLOBAL)]
     allow_root: bool,
@@ -179,7 +182,7 @@ pub fn run() -> ExitCode {
             return if e.use_stderr() { ExitCode::from(of_command(is_delivery(), 64)) } else { ExitCode::SUCCESS };
         }
     };
-    let output = Output { json: cli.json, quiet: cli.quiet };
+    let output = Output { json: cli.json, quiet: cli.quiet, verbose: cli.verbose, color: cli.color };
     setup::logging(cli.verbose);
     // Whatever the caller's umask: mail and state are the user's own.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
@@ -281,6 +284,6 @@ fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
         Command::Logout { name } => login::forget(&config, &name, output),
         Command::Help { names } => help::run(&names, output),
         Command::Completions { shell } => complete::run(shell, output),
-        Command::Log(arguments) => log::run(&config, &arguments, cli.verbose > 0, output),
+        Command::Log(arguments) => log::run(&config, &arguments, output),
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn reload(config: &Path, output: &Output) -> Result<u8> {
     for answer in answers {
         let Answer::Reloaded(changes) = answer? else { continue };
         if output.json {
-            output.data(json!(changes));
+            output.json(json!(changes));
             continue;
         }
         changes.warnings.iter().for_each(|warning| output.warn(warning.trim_end()));

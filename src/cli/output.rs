@@ -15,11 +15,52 @@ use crate::pass::{Passed, ReportedError};
 /// Whether some data could not be written.
 static IS_CUT: AtomicBool = AtomicBool::new(false);
 
+/// The version of the JSON: it rises when a field goes away or changes its meaning, not when one is added.
+const JSON_VERSION: u64 = 1;
+
 /// How to speak.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Output {
     pub(super) json: bool,
     pub(super) quiet: bool,
+    /// How often `-v` was given.
+    pub(super) verbose: u8,
+    pub(super) color: Color,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// Whether a stream that is a terminal, or is none, has colours (<https://no-color.org>).
+    fn is_on(self, is_terminal: bool) -> bool {
+        let is_refused = || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_dumb = || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => is_terminal && !is_refused() && !is_dumb(),
+        }
+    }
+
+    /// The same for the parser of command lines, before it has read the option.
+    pub(super) fn of_help(arguments: &[std::ffi::OsString]) -> clap::ColorChoice {
+        let given = arguments.iter().zip(arguments.iter().skip(1));
+        let value = given.filter(|(option, _)| *option == "--color").map(|(_, value)| value.to_string_lossy()).last();
+        let joined = arguments.iter().filter_map(|option| option.to_str()?.strip_prefix("--color=")).last();
+        match value.as_deref().or(joined) {
+            Some("always") => clap::ColorChoice::Always,
+            Some("never") => clap::ColorChoice::Never,
+            _ => clap::ColorChoice::Auto,
+        }
+    }
 }
 
 impl Output {
@@ -30,6 +71,17 @@ impl Output {
             && !IS_CUT.swap(true, Ordering::SeqCst)
         {
             self.complain(format_args!("mailsluice: writing to standard output: {e}"));
+        }
+    }
+
+    /// A line of data for programs. It says which version of `docs/json.md` describes it.
+    pub(super) fn json(&self, value: serde_json::Value) {
+        match value {
+            serde_json::Value::Object(mut fields) => {
+                fields.insert("version".to_owned(), JSON_VERSION.into());
+                self.data(serde_json::Value::Object(fields));
+            }
+            other => self.data(other),
         }
     }
 
@@ -62,7 +114,7 @@ impl Output {
     /// An error that ends the command.
     pub(super) fn error(&self, error: &Error) {
         if self.json {
-            self.data(json!({"error": error.to_string(), "transient": error.is_transient()}));
+            self.json(json!({"error": error.to_string(), "transient": error.is_transient()}));
         }
         self.complain(format_args!("mailsluice: {error}"));
     }
@@ -76,10 +128,13 @@ impl Output {
     pub(super) fn problems(&self, problems: &[Problem], as_data: bool) {
         for (i, problem) in problems.iter().enumerate() {
             if self.json && as_data {
-                self.data(problem.to_json());
+                self.json(problem.to_json());
                 continue;
             }
-            let text = format!("{}{problem}", if i > 0 { "\n" } else { "" });
+            let is_terminal = if as_data { std::io::stdout().is_terminal() } else { std::io::stderr().is_terminal() };
+            let text = problem.to_string();
+            let text = if self.color.is_on(is_terminal) { colored(&text, problem.severity) } else { text };
+            let text = format!("{}{text}", if i > 0 { "\n" } else { "" });
             match problem.severity {
                 _ if as_data => self.data(text.trim_end()),
                 // The drawing of the place is for a terminal.
@@ -90,14 +145,20 @@ impl Output {
         }
     }
 
+    /// That a pass found nothing, where a person waits for a word.
+    pub(super) fn nothing_new(&self, passed: &Passed) {
+        if is_empty(passed) && passed.errors.is_empty() && !passed.paused && self.shows_progress() {
+            self.talk(format_args!("{}: nothing new", passed.account));
+        }
+    }
+
     /// One account's pass. Silence means: nothing new and nothing wrong, so that cron sends no mail.
     pub(super) fn passed(&self, passed: &Passed) {
         if self.json {
-            self.data(json!(passed));
+            self.json(json!(passed));
             return;
         }
-        let something = passed.new + passed.settled + passed.failed + passed.deferred + passed.left > 0;
-        if something && !self.quiet {
+        if !is_empty(passed) && !self.quiet {
             self.data(pass_line(passed));
         }
         for remark in &passed.remarks {
@@ -108,6 +169,26 @@ impl Output {
             self.complain(format_args!("{}: {error}{again}", passed.account));
         }
     }
+}
+
+/// Whether a pass has nothing to tell about mail.
+fn is_empty(passed: &Passed) -> bool {
+    passed.new + passed.settled + passed.failed + passed.deferred + passed.left == 0
+}
+
+/// A problem with its kind and the mark below its place in colour. What users and files have in it was cleaned before.
+fn colored(text: &str, severity: Severity) -> String {
+    let (word, code) = match severity {
+        Severity::Error => (": error: ", "31"),
+        Severity::Warning => (": warning: ", "33"),
+    };
+    let text = text.replacen(word, &format!(": \x1b[1;{code}m{}\x1b[0m: ", word.trim_matches([':', ' '])), 1);
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    if let Some(mark) = lines.iter_mut().find(|line| line.trim_start().starts_with("| ") && line.contains('^')) {
+        let (begin, end) = (mark.find('^').unwrap_or_default(), mark.rfind('^').map_or(mark.len(), |at| at + 1));
+        *mark = format!("{}\x1b[{code}m{}\x1b[0m{}", &mark[..begin], &mark[begin..end], &mark[end..]);
+    }
+    lines.join("\n")
 }
 
 /// How many problems of each kind: `2 errors, 1 warning`.

@@ -97,7 +97,7 @@ fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
     };
     let about = rows.iter().map(|row| world.store.about(row.entry)).collect::<Result<Vec<_>>>()?;
     if output.json {
-        rows.iter().zip(&about).for_each(|(row, about)| output.data(as_json(row, about.as_ref())));
+        rows.iter().zip(&about).for_each(|(row, about)| output.json(as_json(row, about.as_ref())));
     } else if !rows.is_empty() {
         let now = Zoned::now();
         let cells: Vec<_> = rows.iter().zip(&about).map(|(row, about)| cells(row, about.as_ref(), &now)).collect();
@@ -144,7 +144,7 @@ fn show(world: &World, id: i64, output: &Output) -> Result<u8> {
     let row = find(world, id)?;
     let about = world.store.about(row.entry)?;
     if output.json {
-        output.data(as_json(&row, about.as_ref()));
+        output.json(as_json(&row, about.as_ref()));
         return Ok(0);
     }
     output.data(format_args!("number    {}", row.id));
@@ -212,7 +212,7 @@ pub(super) fn code_of(told: &OutboxReport, world: &World, relays: &Relays, outpu
 pub(super) fn report(told: &OutboxReport, output: &Output) {
     if output.json {
         if told.sent + told.later + told.failed > 0 {
-            output.data(json!({
+            output.json(json!({
                 "outbox": {"sent": told.sent, "later": told.later, "failed": told.failed, "remarks": told.remarks},
             }));
         }

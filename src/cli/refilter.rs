@@ -63,7 +63,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
         coming: Coming::default(),
     };
     let looked = refilter.run(&arguments.folders, arguments.yes, &mut |one| show(&one, output))?;
-    if !output.json && !output.quiet {
+    if !output.json {
         output.talk(summary(&looked, arguments.yes));
     }
     let all_is_done = looked.failed + looked.held + looked.left == 0;
@@ -71,16 +71,20 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
 }
 
 fn summary(looked: &RefilterSummary, is_done: bool) -> String {
-    let RefilterSummary { moves, moved, stay, held, left, run, .. } = *looked;
+    let RefilterSummary { moves, moved, stay, held, left, run, unsent, .. } = *looked;
+    let unsent = match unsent {
+        0 => String::new(),
+        _ => format!("; {unsent} would be forwarded, answered or reported, which --send does (-v names them)"),
+    };
     if !is_done {
         let hint = if moves > 0 { "; add --yes to do it" } else { "" };
-        return format!("{moves} would move or change, {stay} stay{hint}");
+        return format!("{moves} would move or change, {stay} stay{hint}{unsent}");
     }
     let gone = if moved < moves { format!(", {} were gone meanwhile", moves - moved) } else { String::new() };
     let held = if held > 0 { format!(" ({held} because of a folder)") } else { String::new() };
     let left = if left > 0 { format!(", {left} of them cannot leave their old folder yet") } else { String::new() };
     let back = run.map(|run| format!("; `mailsluice undo --run {run}` takes it back")).unwrap_or_default();
-    format!("{moved} moved or changed{left}, {stay} stay{held}{gone}{back}")
+    format!("{moved} moved or changed{left}, {stay} stay{held}{gone}{back}{unsent}")
 }
 
 fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {
@@ -100,7 +104,11 @@ fn rules_of(file: &Path, setup: &Setup, output: &Output) -> Result<Engine> {
 
 pub(super) fn show(one: &RefilterLine<'_>, output: &Output) {
     match one {
-        RefilterLine::Remark(remark) if output.json => output.data(json!({"remark": remark})),
+        RefilterLine::Unsent(unsent) if output.json => output.json(json!({"unsent": unsent})),
+        // There may be hundreds; the last line counts them.
+        RefilterLine::Unsent(unsent) if output.verbose > 0 => output.talk(unsent),
+        RefilterLine::Unsent(_) => {}
+        RefilterLine::Remark(remark) if output.json => output.json(json!({"remark": remark})),
         RefilterLine::Remark(remark) => output.talk(remark),
         RefilterLine::Move(one) => show_move(one, output),
     }
@@ -109,7 +117,7 @@ pub(super) fn show(one: &RefilterLine<'_>, output: &Output) {
 fn show_move(one: &Move, output: &Output) {
     let (from, subject) = &one.about;
     if output.json {
-        output.data(json!({
+        output.json(json!({
             "folder": one.from, "outcome": one.outcome, "rule": one.rule, "from": from, "subject": subject,
         }));
     } else if !output.quiet {

@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Zoned;
 use rustix::process::Signal;
 use tokio::signal::unix::SignalKind;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -42,8 +45,17 @@ pub(super) fn logging(verbose: u8) {
     let log = tracing_subscriber::registry().with(ours);
     match journal::is_standard_error() {
         true => log.with(lines.without_time().with_level(false).with_writer(Journal)).try_init().ok(),
-        false => log.with(lines.with_writer(std::io::stderr)).try_init().ok(),
+        false => log.with(lines.with_timer(LocalTime).with_writer(std::io::stderr)).try_init().ok(),
     };
+}
+
+/// The time of day by the clock of the user.
+struct LocalTime;
+
+impl FormatTime for LocalTime {
+    fn format_time(&self, line: &mut Writer<'_>) -> std::fmt::Result {
+        write!(line, "{}", Zoned::now().strftime("%H:%M:%S"))
+    }
 }
 
 /// The config file to use.
@@ -79,7 +91,7 @@ impl Setup {
     fn examine(path: &Path, tries_scripts: bool) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let Examined { config, rules, maintenance, mut settings, mut files, mut problems, .. } = Config::examine(path);
         settings.tries_scripts = tries_scripts;
-        settings.today = Some(jiff::Zoned::now().date());
+        settings.today = Some(Zoned::now().date());
         files.insert(std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
         let upkeeps = maintenance.into_iter().map(|item| upkeep(item, &settings, &mut problems)).collect();
         let Some(config) = config else {

@@ -38,7 +38,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
     loop {
         let status = ask(config, output)?;
         if output.json {
-            output.data(json!(status));
+            output.json(json!(status));
         } else {
             let text = page(&status, Timestamp::now(), width::of_standard_output());
             if arguments.watch && std::io::stdout().is_terminal() {

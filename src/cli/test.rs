@@ -193,7 +193,7 @@ fn open(path: &Path) -> std::io::Result<Vec<u8>> {
 
 fn show_without(file: &Path, output: &Output) {
     match output.json {
-        true => output.data(json!({"file": file.to_string_lossy(), "passed": false, "without_tests": true})),
+        true => output.json(json!({"file": file.to_string_lossy(), "passed": false, "without_tests": true})),
         false => {
             let name = clean::line(file.as_os_str().as_encoded_bytes());
             output.data(format_args!("NONE    {name} has no tests; write some under `tests:`, or add --allow-none"));
@@ -204,7 +204,7 @@ fn show_without(file: &Path, output: &Output) {
 fn show(verdict: &TestVerdict, output: &Output) {
     let place = format!("{}:{}", clean::line(verdict.source.name.as_os_str().as_encoded_bytes()), verdict.line);
     if output.json {
-        output.data(json!({
+        output.json(json!({
             "file": verdict.source.name.to_string_lossy(),
             "line": verdict.line,
             "name": verdict.name,

@@ -56,7 +56,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
 
 fn show(id: i64, undone: &Undone, output: &Output) {
     if output.json {
-        output.data(json!({"id": id, "folder": undone.folder, "subject": undone.subject, "remarks": undone.remarks}));
+        output.json(json!({"id": id, "folder": undone.folder, "subject": undone.subject, "remarks": undone.remarks}));
         return;
     }
     output.data(format_args!("{id} is in {} again: {}", undone.folder, clean::short(&undone.subject, 80)));
@@ -65,14 +65,14 @@ fn show(id: i64, undone: &Undone, output: &Output) {
 
 fn note(remark: &str, output: &Output) {
     match output.json {
-        true => output.data(json!({"remark": remark})),
+        true => output.json(json!({"remark": remark})),
         false => output.talk(remark),
     }
 }
 
 fn show_error(id: i64, error: &Error, output: &Output) {
     match output.json {
-        true => output.data(json!({"id": id, "error": error.to_string(), "transient": error.is_transient()})),
+        true => output.json(json!({"id": id, "error": error.to_string(), "transient": error.is_transient()})),
         false => output.talk(format_args!("{id}: {error}")),
     }
 }

@@ -261,6 +261,7 @@ impl Committer {
         let (staged, remarks, came_in) = self.stage(decided)?;
         let stager = self.world.stager(&self.owned);
         let files = files_of(&staged);
+        let lines = lines_about(&staged);
         let recorded = match self.world.store.record(&self.owned, staged, &self.done) {
             Ok(Recording::Recorded(recorded)) => recorded,
             Ok(Recording::Changed(_)) => {
@@ -281,6 +282,7 @@ impl Committer {
         self.owned.is_staging(false);
         self.report.remarks.extend(remarks);
         self.count(&published);
+        lines.iter().for_each(|line| tracing::info!("{}: {line}", self.account));
         for notice in std::mem::take(&mut self.refused).notices(&self.account) {
             // The messages are filed. An error would make the caller deliver them again.
             if let Err(e) = self.notify(&notice) {
@@ -367,4 +369,22 @@ impl Committer {
             }
         }
     }
+}
+
+/// One line for each message, for `-v`.
+fn lines_about(staged: &Staged) -> Vec<String> {
+    if !tracing::enabled!(tracing::Level::INFO) {
+        return Vec::new();
+    }
+    let line = |entry: &Entry| {
+        let about = &entry.about;
+        format!(
+            "{}: {} -> {} (rule: {})",
+            clean::short(&about.from, 60),
+            clean::short(&about.subject, 80),
+            clean::short(&entry.outcome, 120),
+            clean::short(&entry.rule, 60)
+        )
+    };
+    staged.entries().iter().map(line).collect()
 }

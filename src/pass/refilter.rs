@@ -39,6 +39,8 @@ pub struct RefilterSummary {
     pub held: u64,
     /// How many moved and could not be removed from their old folder.
     pub left: u64,
+    /// How many would be forwarded, answered or reported about, which only `send` allows.
+    pub unsent: u64,
 }
 
 /// What is said about a message as soon as the rules were asked about it.
@@ -46,7 +48,9 @@ pub struct RefilterSummary {
 pub enum RefilterLine<'a> {
     /// The message would move or change.
     Move(&'a Move),
-    /// What the user should know: rules that failed, actions that are not sent, files that were gone.
+    /// What is not sent, because nobody asked for it.
+    Unsent(String),
+    /// What the user should know: rules that failed, files that were gone.
     Remark(String),
 }
 
@@ -145,6 +149,10 @@ impl Refilter<'_> {
             };
             looked.failed += u64::from(found.failed);
             found.remarks.into_iter().for_each(|remark| shown(RefilterLine::Remark(remark)));
+            if let Some(unsent) = found.unsent {
+                looked.unsent += 1;
+                shown(RefilterLine::Unsent(unsent));
+            }
             let Some(one) = found.moves else {
                 looked.stay += u64::from(!found.gone);
                 continue;
@@ -255,6 +263,7 @@ impl Refilter<'_> {
             }
         };
         let mut found = RefilterFinding { failed: !decision.failures.is_empty(), ..RefilterFinding::default() };
+        found.unsent = self.unsent(&decision, file);
         let decision = self.fit_to_filed(decision, folder, file, &mut found.remarks);
         if !changes_nothing(&decision, folder, &envelope.flags) {
             found.moves =
@@ -277,6 +286,12 @@ impl Refilter<'_> {
         }
     }
 
+    /// What a decision would send, if only `send` were given.
+    fn unsent(&self, decision: &Decision, file: &str) -> Option<String> {
+        let items: Vec<String> = decision.tellings().map(|item| clean::line(item.to_string().as_bytes())).collect();
+        (!self.send && !items.is_empty()).then(|| format!("{file}: not sent without --send: {}", items.join(", ")))
+    }
+
     /// Fits a decision to mail that is already filed: `keep` means the present folder, nothing is sent without `send`,
     /// and a message stays where it is if a rule failed.
     fn fit_to_filed(
@@ -292,11 +307,6 @@ impl Refilter<'_> {
         }
         decision.failures.clear();
         if !self.send {
-            let told: Vec<String> =
-                decision.tellings().map(|telling| clean::line(telling.to_string().as_bytes())).collect();
-            if !told.is_empty() {
-                remarks.push(format!("{file}: not sent, because only `refilter --send` sends: {}", told.join(", ")));
-            }
             decision.tell_nobody();
             decision.writes.retain(|write| !matches!(write, Write::Answered { .. }));
         }
@@ -365,6 +375,8 @@ struct RefilterFinding {
     /// The mail reader moved it before it was read.
     gone: bool,
     remarks: Vec<String>,
+    /// What is not sent.
+    unsent: Option<String>,
 }
 
 /// Whether nothing is to be done. A message that stays takes no number, and is not counted again.

@@ -407,7 +407,7 @@ fn lists_are_shown_and_changed() {
     shown(&["muted", "add", "Bob@x.example", "c@x.example", "--value", "people/b"]);
     shown(&["muted", "remove", "C@x.example"]);
     assert_eq!(shown(&["muted"]), "bob@x.example -> people/b\n");
-    assert_eq!(shown(&["--json", "muted"]), "{\"entry\":\"bob@x.example\",\"value\":\"people/b\"}\n");
+    assert_eq!(shown(&["--json", "muted"]), "{\"entry\":\"bob@x.example\",\"value\":\"people/b\",\"version\":1}\n");
     for (arguments, says) in [
         (&["nobody"][..], "there is no list nobody; there is: fixed, book, muted, told"),
         (&["fixed", "add", "x"], "the list fixed is not in the database: change it where it is written"),

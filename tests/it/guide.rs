@@ -86,7 +86,8 @@ fn is_ours(typed: &str) -> bool {
 
 /// The words of a line, as a shell reads them as far as the pages need it.
 fn words(typed: &str) -> Vec<String> {
-    let typed = typed.strip_prefix("mailsluice mailsluice").map_or(typed.to_owned(), |rest| format!("mailsluice{rest}"));
+    let typed =
+        typed.strip_prefix("mailsluice mailsluice").map_or(typed.to_owned(), |rest| format!("mailsluice{rest}"));
     let (mut words, mut word, mut quote) = (Vec::new(), String::new(), None);
     for c in typed.chars() {
         match quote {

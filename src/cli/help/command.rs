@@ -7,6 +7,7 @@ use clap::{Command, CommandFactory, FromArgMatches};
 
 use super::{MAX_COLUMNS, PLAIN_COLUMNS};
 use crate::cli::Cli;
+use crate::cli::output::Color;
 use crate::cli::width::{self, wrapped};
 
 /// The column at which the list of commands says what each is for.
@@ -75,7 +76,8 @@ const EXAMPLES: [(&str, &[(&str, &str)]); 35] = [
 
 /// Reads a command line.
 pub(in crate::cli) fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&command().try_get_matches_from(arguments)?)
+    let color = Color::of_help(&arguments);
+    Cli::from_arg_matches(&command().color(color).try_get_matches_from(arguments)?)
 }
 
 /// All commands with their groups and examples.

@@ -92,7 +92,7 @@ async fn asked(
 
 fn show_address(address: &str, port: Option<u16>, output: &Output) {
     if output.json {
-        output.data(json!({"open": address, "port": port}));
+        output.json(json!({"open": address, "port": port}));
         return;
     }
     output.talk("open this address in a browser:");

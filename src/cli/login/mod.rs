@@ -63,7 +63,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
     })?;
     let shared = shared(&config, it);
     match output.json {
-        true => output.data(json!({"signed_in": it.title(), "user": it.user, "for": shared})),
+        true => output.json(json!({"signed_in": it.title(), "user": it.user, "for": shared})),
         false => output.data(format_args!(
             "signed in at {} as {}, for {}",
             it.title(),
@@ -123,7 +123,7 @@ fn forget_current(config: &Config, it: &SignIn, output: &Output) -> Result<u8> {
 
 fn say_forgotten(text: &str, output: &Output) {
     match output.json {
-        true => output.data(json!({"signed_out": text})),
+        true => output.json(json!({"signed_out": text})),
         false => output.data(text),
     }
 }
@@ -195,7 +195,7 @@ fn go_on(world: &World, config: &Config, names: &[String]) -> Result<()> {
 async fn by_device(it: &SignIn, output: &Output) -> Result<()> {
     let output = *output;
     let show = move |entry: &DeviceCode| match output.json {
-        true => output.data(json!({"page": entry.page, "code": entry.code})),
+        true => output.json(json!({"page": entry.page, "code": entry.code})),
         false => output.data(format_args!("open {} on any device and type the code {}", entry.page, entry.code)),
     };
     oauth::device(it, show).await

@@ -248,6 +248,9 @@ impl ImapSession {
                 self.unreadable += 1;
                 continue;
             }
+            if tracing::enabled!(tracing::Level::DEBUG) {
+                tracing::debug!(host = self.host, "S: {}", shown_in_dialogue(&secrets.hushed(first_line(reply))));
+            }
             let mended = mend(reply);
             match parse(&mended) {
                 Some(reply) => return Ok(look(&reply)),
@@ -363,6 +366,14 @@ pub(super) fn beginning_of(reply: &[u8]) -> &[u8] {
     let is_end = |byte: &u8| b"\r\n".contains(byte) || is_fetch && b"\"{".contains(byte);
     let end = reply.iter().take(100).position(is_end).unwrap_or(reply.len().min(100));
     &reply[..end]
+}
+
+/// A reply as `-vv` shows it. What a server asks during a login may be made of secrets.
+fn shown_in_dialogue(line: &[u8]) -> String {
+    match line.starts_with(b"+ ") {
+        true => "+ (hidden)".to_owned(),
+        false => crate::clean::line(beginning_of(line)),
+    }
 }
 
 /// Whether this is ENABLED (RFC 5161), which we never ask for; imap-proto would take it for the server's capabilities.

@@ -14,6 +14,8 @@ use crate::net::sasl::{Credentials, Mechanism, MechanismChoice};
 use crate::net::{self, LineStream, apop, deadline};
 use crate::source::Offers;
 
+/// How much of a reply `-vv` shows, in characters.
+const LONGEST_SHOWN_REPLY: usize = 200;
 /// How many commands are in flight at once with PIPELINING (RFC 2449 6.6).
 const COMMANDS_IN_FLIGHT: usize = 64;
 /// The most lines of a reply to CAPA.
@@ -267,7 +269,11 @@ impl Pop3Session {
     /// The first line of the next reply.
     pub(super) async fn reply(&mut self, limit: Duration) -> Result<Pop3Reply> {
         let secrets = self.lines.secrets();
-        Pop3Reply::hushed(self.lines.line(limit).await?, &secrets)
+        let line = self.lines.line(limit).await?;
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            tracing::debug!(host = self.host, "S: {}", shown_in_dialogue(&secrets.hushed(line)));
+        }
+        Pop3Reply::hushed(line, &secrets)
     }
 
     /// Sends commands, each with its line end, in one write.
@@ -323,6 +329,14 @@ impl Speaker for Pop3Session {
             Pop3Reply::Ok(_) => ServerLine::Accepted,
             Pop3Reply::Err(line) => ServerLine::Refused(net::login::classified("the login was refused", &line)),
         })
+    }
+}
+
+/// A reply as `-vv` shows it. What a server asks during a login may be made of secrets.
+fn shown_in_dialogue(line: &[u8]) -> String {
+    match line.starts_with(b"+ ") {
+        true => "+ (hidden)".to_owned(),
+        false => crate::clean::short(&String::from_utf8_lossy(line), LONGEST_SHOWN_REPLY),
     }
 }
 
