@@ -1,22 +1,22 @@
-//! Code pages of DOS, which ticket machines, scanners and old mailing software still write.
+//! DOS code pages, which ticket machines, scanners and old mailing software still use.
 
-/// One of them.
+/// A code page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CodePage {
     /// IBM 437.
     Us,
     /// IBM 850.
     Western,
-    /// IBM 858: 850 with the euro in the place of the dotless i.
+    /// IBM 858: like 850, but with the euro sign instead of the dotless i.
     WesternWithEuro,
 }
 
-/// The characters of the bytes 0x80 to 0xFF.
+/// The characters of IBM 437 for the bytes 0x80 to 0xFF.
 const US: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜ¢£¥₧ƒ\
                   áíóúñÑªº¿⌐¬½¼¡«»░▒▓│┤╡╢╖╕╣║╗╝╜╛┐\
                   └┴┬├─┼╞╟╚╔╩╦╠═╬╧╨╤╥╙╘╒╓╫╪┘┌█▄▌▐▀\
                   αßΓπΣσµτΦΘΩδ∞φε∩≡±≥≤⌠⌡÷≈°∙·√ⁿ²■\u{a0}";
-/// The same of the second page.
+/// The same for IBM 850.
 const WESTERN: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒ\
                        áíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐\
                        └┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀\
@@ -24,7 +24,7 @@ const WESTERN: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø�
 const DOTLESS_I: char = 'ı';
 
 impl CodePage {
-    /// As IANA has it.
+    /// Its name at IANA.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::Us => "IBM437",
@@ -34,7 +34,7 @@ impl CodePage {
     }
 }
 
-/// Every byte is a character in each of them.
+/// Decodes text. Every byte is a character in each of these code pages.
 pub(super) fn decode(bytes: &[u8], page: CodePage) -> String {
     let upper: Vec<char> = if page == CodePage::Us { US } else { WESTERN }.chars().collect();
     let character = |byte: &u8| match byte.checked_sub(0x80) {

@@ -1,5 +1,5 @@
-//! Labels of charsets that browsers do not know and mail has: those of glibc's iconv and of Python, which many programs
-//! take their names from, and code page numbers of Windows.
+//! Charset labels that occur in mail but are unknown to browsers: those of glibc's iconv and of Python, whose names many programs
+//! use, and Windows code page numbers.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -16,11 +16,11 @@ use super::CharsetKind;
 use super::dos::CodePage;
 use super::utf32::ByteOrder;
 
-/// The longest label looked at.
-const MAX_LABEL: usize = 60;
+/// How much of a label is looked at, in characters.
+const MAX_LABEL_CHARS: usize = 60;
 
-/// Letters and digits of the labels of each charset, lower case, beside those that encoding_rs has. Where a charset of
-/// mail is one of browsers and a few characters less, or more than any font has, it is that one.
+/// The letters and digits of each charset's labels, in lower case, without those that encoding_rs knows. A charset that
+/// differs from one of browsers only in a few missing characters, or in characters that no font has, is mapped to it.
 const OTHER_NAMES: &[(CharsetKind, &str)] = &[
     (
         CharsetKind::Web(BIG5),
@@ -112,13 +112,13 @@ const OTHER_NAMES: &[(CharsetKind, &str)] = &[
     (CharsetKind::Web(X_MAC_CYRILLIC), "cp10007 maccyrillic macuk macukrainian xmaccyrillic xmacukrainian"),
 ];
 
-/// The charset of a label by its letters and digits: `iso_8859_1`, `win-1251` and `x-cp1251` are written as they come.
+/// Finds the charset by the letters and digits of its label, because `iso_8859_1`, `win-1251` and `x-cp1251` occur too.
 pub(super) fn find(label: &str) -> Option<CharsetKind> {
     static BY_NAME: LazyLock<HashMap<&str, CharsetKind>> = LazyLock::new(|| {
         let names = OTHER_NAMES.iter().flat_map(|(kind, names)| names.split_whitespace().map(|name| (name, *kind)));
         names.collect()
     });
-    let letters = label.chars().take(MAX_LABEL).filter(char::is_ascii_alphanumeric);
+    let letters = label.chars().take(MAX_LABEL_CHARS).filter(char::is_ascii_alphanumeric);
     let name: String = letters.map(|c| c.to_ascii_lowercase()).collect();
     let known = |name: &str| match BY_NAME.get(name) {
         Some(kind) => Some(*kind),

@@ -1,7 +1,7 @@
-//! Charsets as mail names them, and bytes in one of them as Unicode.
+//! Charsets by the names that mail uses, and conversion to Unicode.
 //!
-//! encoding_rs knows the charsets of browsers under the labels that browsers accept. Mail has more labels for the same
-//! charsets (a table), and a few charsets more (decoders of our own). Everything here is linear in its input.
+//! encoding_rs knows the charsets of browsers under the labels that browsers accept. Mail has more labels for these
+//! charsets (a table) and some other charsets (our own decoders). All code here is linear in its input.
 
 mod dos;
 mod labels;
@@ -15,20 +15,20 @@ use std::borrow::Cow;
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
 
-/// The detector looks at so many bytes, from the first that is not ASCII.
-const MAX_DETECTED: usize = 64 * 1024;
-/// The longest character: of GB 18030 and UTF-8.
-const MAX_CHARACTER: usize = 4;
-/// Begins the sequence that changes the characters of ISO 2022.
+/// How many bytes the detector looks at, from the first that is not ASCII.
+const MAX_DETECTED_BYTES: usize = 64 * 1024;
+/// The longest character, in bytes: in GB 18030 and UTF-8.
+const MAX_CHARACTER_BYTES: usize = 4;
+/// Begins the escape sequences that switch the character set in ISO 2022.
 pub const ESCAPE: u8 = 0x1b;
 
-/// A charset that says what bytes mean.
+/// A charset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Charset(CharsetKind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CharsetKind {
-    /// One of browsers.
+    /// A charset of browsers.
     Web(&'static Encoding),
     Utf7,
     Utf32(utf32::ByteOrder),
@@ -38,9 +38,9 @@ enum CharsetKind {
 }
 
 impl Charset {
-    /// The charset of a label, however it is quoted and in whatever case. None for a label that is unknown, and for one
-    /// that says nothing: `us-ascii` and `unknown-8bit` do not tell what 8-bit bytes mean, and programs that send them
-    /// under those names, or under none, are many.
+    /// The charset for a label, in any case and with or without quotes. `None` for an unknown label, and for one without
+    /// information: `us-ascii` and `unknown-8bit` do not say what 8-bit bytes mean, but many programs send 8-bit text under these
+    /// names, or without any.
     pub fn named(label: &str) -> Option<Self> {
         let label = label.trim_matches(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';'));
         if ["us-ascii", "ascii", "ansi_x3.4-1968"].iter().any(|name| label.eq_ignore_ascii_case(name)) {
@@ -52,8 +52,8 @@ impl Charset {
         }
     }
 
-    /// The name under which mail has it. None for a charset of 7 bits, in which text is not what it looks like, and those of
-    /// many bytes a letter: they are in no raw header field.
+    /// The charset's name in mail. `None` for 7-bit charsets, whose text looks like other text, and for charsets with several
+    /// bytes for each letter: neither can occur in a raw header field.
     pub fn label(self) -> Option<&'static str> {
         match self.0 {
             CharsetKind::Web(web) => Some(web.name()),
@@ -62,13 +62,14 @@ impl Charset {
         }
     }
 
-    /// How long the first character is.
+    /// The length of the first character.
     pub fn first_character(self, bytes: &[u8]) -> usize {
         let is_one = |length: &usize| bytes.get(..*length).is_some_and(|bytes| self.decode(bytes).1);
-        (1..=MAX_CHARACTER).find(is_one).unwrap_or(1)
+        (1..=MAX_CHARACTER_BYTES).find(is_one).unwrap_or(1)
     }
 
-    /// Whether ASCII is itself in it, as in every charset that raw header fields can be in: not in UTF-16 and its like.
+    /// Whether ASCII bytes keep their meaning, as in every charset that can occur in raw header fields. Not so in UTF-16 and
+    /// UTF-32.
     pub fn keeps_ascii(self) -> bool {
         const SAMPLE: &str = "a.b";
         match self.0 {
@@ -77,10 +78,10 @@ impl Charset {
         }
     }
 
-    /// The bytes in Unicode, and whether all of them made sense: those that did not are U+FFFD.
+    /// The bytes in Unicode, and whether all of them were valid. Invalid ones become U+FFFD.
     pub fn decode(self, bytes: &[u8]) -> (Cow<'_, str>, bool) {
         let (text, makes_sense) = match self.0 {
-            CharsetKind::Web(web) if is_ascii_after_all(web, bytes) => (String::from_utf8_lossy(bytes), true),
+            CharsetKind::Web(web) if is_ascii_labelled_utf16(web, bytes) => (String::from_utf8_lossy(bytes), true),
             CharsetKind::Web(web) => {
                 let web = if is_utf16(web) { Encoding::for_bom(bytes).map_or(web, |(found, _)| found) } else { web };
                 let (text, has_errors) = web.decode_with_bom_removal(bytes);
@@ -96,19 +97,20 @@ impl Charset {
         (text, makes_sense)
     }
 
-    /// Whether it gives every byte a meaning, so that no text is ever found not to be in it.
+    /// Whether every byte is valid, so that decoding can never rule this charset out.
     pub fn takes_everything(self) -> bool {
         (0x80..=0xff).all(|byte| self.decode(&[byte]).1)
     }
 
-    /// Whether text in it is 7-bit bytes that are not what they look like.
+    /// Whether its text consists of 7-bit bytes that look like other text.
     fn is_escaped(self) -> bool {
         matches!(self.0, CharsetKind::Iso2022Kr) || self.0 == CharsetKind::Web(ISO_2022_JP)
     }
 }
 
-/// Web forms and ticket systems announce UTF-16 and send ASCII. UTF-16 has a zero byte in every line end and blank.
-fn is_ascii_after_all(web: &'static Encoding, bytes: &[u8]) -> bool {
+/// Whether bytes that are declared as UTF-16 are ASCII: web forms and ticket systems do that. In UTF-16 every line end and blank
+/// has a zero byte.
+fn is_ascii_labelled_utf16(web: &'static Encoding, bytes: &[u8]) -> bool {
     is_utf16(web) && bytes.is_ascii() && memchr::memchr(0, bytes).is_none()
 }
 
@@ -116,8 +118,8 @@ fn is_utf16(web: &'static Encoding) -> bool {
     web == UTF_16LE || web == UTF_16BE
 }
 
-/// Bytes in the charset of that label. A charset that does not fit gives way to UTF-8; where the label says nothing,
-/// `unlabelled` decides.
+/// Decodes bytes in the charset with this label. If they are not valid in it but are valid UTF-8, they are UTF-8. If the label
+/// has no information, `unlabelled` decides.
 pub fn decode<'b>(bytes: &'b [u8], label: &str, unlabelled: &Unlabelled) -> Cow<'b, str> {
     let Some(charset) = Charset::named(label) else { return unlabelled.decode(bytes) };
     match (charset.decode(bytes), std::str::from_utf8(bytes)) {
@@ -126,21 +128,21 @@ pub fn decode<'b>(bytes: &'b [u8], label: &str, unlabelled: &Unlabelled) -> Cow<
     }
 }
 
-/// What bytes without a label of their own may be in.
+/// Candidates for the charset of bytes without a label.
 #[derive(Clone, Debug, Default)]
 pub struct Unlabelled {
     /// The charset that is declared nearby.
     pub declared: Option<Charset>,
-    /// The charsets that the user takes for granted, the likeliest first.
+    /// The charsets that the user's config assumes, the most likely first.
     pub assumed: Vec<Charset>,
 }
 
-/// Nobody says anything about the bytes.
+/// No information about the charset.
 pub static NOTHING_SAID: Unlabelled = Unlabelled { declared: None, assumed: Vec::new() };
 
 impl Unlabelled {
-    /// UTF-8 if they are that, also damaged; else the first charset that fits of those declared and assumed; else what a
-    /// detector makes of the bytes.
+    /// Decodes bytes: as UTF-8 if they are valid or damaged UTF-8; otherwise in the first declared or assumed charset in which
+    /// they are valid; otherwise in the one that a detector guesses.
     pub fn decode<'b>(&self, bytes: &'b [u8]) -> Cow<'b, str> {
         if let Some(charset) = self.escaped(bytes) {
             return charset.decode(bytes).0;
@@ -151,7 +153,7 @@ impl Unlabelled {
         }
     }
 
-    /// The charset of bytes that are no UTF-8.
+    /// The charset of bytes that are not valid UTF-8.
     pub fn choose(&self, bytes: &[u8]) -> Charset {
         if let Some((web, _)) = Encoding::for_bom(bytes) {
             return Charset(CharsetKind::Web(web));
@@ -163,7 +165,7 @@ impl Unlabelled {
         self.candidates().find(fits).unwrap_or_else(|| detected(bytes))
     }
 
-    /// A charset in which 7-bit bytes are other characters, if one is named and they are so.
+    /// A candidate that uses escape sequences, if the bytes contain them and are valid in it.
     fn escaped(&self, bytes: &[u8]) -> Option<Charset> {
         memchr::memchr(ESCAPE, bytes)?;
         self.candidates().find(|charset| charset.is_escaped() && charset.decode(bytes).1)
@@ -174,8 +176,8 @@ impl Unlabelled {
     }
 }
 
-/// Text that was UTF-8 until a program cut it or joined a foreign byte to it. Three good characters a bad place are
-/// asked for: in other charsets good ones are accidents, one in six.
+/// Whether this is UTF-8 that a program has cut, or to which it has added foreign bytes. There must be three valid characters
+/// for each invalid place: in other charsets about one character in six looks like valid UTF-8 by chance.
 fn is_damaged_utf8(bytes: &[u8]) -> bool {
     let (mut good, mut bad) = (0_usize, 0_usize);
     for chunk in bytes.utf8_chunks() {
@@ -185,11 +187,11 @@ fn is_damaged_utf8(bytes: &[u8]) -> bool {
     good >= bad.saturating_mul(3)
 }
 
-/// What a detector thinks. It always answers.
+/// The guess of the detector. There always is one.
 fn detected(bytes: &[u8]) -> Charset {
     let start = bytes.iter().position(|b| !b.is_ascii()).unwrap_or(0).saturating_sub(2);
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
-    detector.feed(&bytes[start..bytes.len().min(start + MAX_DETECTED)], true);
+    detector.feed(&bytes[start..bytes.len().min(start + MAX_DETECTED_BYTES)], true);
     Charset(CharsetKind::Web(detector.guess(None, Utf8Detection::Deny)))
 }
 

@@ -1,17 +1,17 @@
-//! Folder names on the wire, and on the disk of most IMAP servers: modified UTF-7 (RFC 3501 5.1.3).
+//! Modified UTF-7 (RFC 3501 5.1.3): the encoding of folder names in IMAP, and on the disk of most IMAP servers.
 
 use data_encoding::{Encoding, Specification};
 use std::sync::LazyLock;
 
-/// Base64 with `,` for `/` and without padding.
+/// Base64 with `,` instead of `/` and without padding.
 static BASE64: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
     spec.symbols.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,");
-    // The specification is a constant; the standard alphabet stands in for the case that cannot occur.
+    // The specification is constant and valid, so the fallback is never used.
     spec.encoding().unwrap_or(data_encoding::BASE64_NOPAD)
 });
 
-/// From Unicode to the wire.
+/// From Unicode to modified UTF-7.
 pub fn encode(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut foreign: Vec<u8> = Vec::new();
@@ -40,8 +40,8 @@ fn flush(foreign: &mut Vec<u8>, out: &mut String) {
     }
 }
 
-/// From the wire to Unicode. A name that does not decode and encode back to itself is taken as it is: servers
-/// that send plain UTF-8 or broken UTF-7 mean the bytes they send.
+/// From modified UTF-7 to Unicode. A name that does not survive decoding and encoding is returned unchanged: servers
+/// that send plain UTF-8 or broken UTF-7 mean the bytes as they are.
 pub fn decode(wire: &str) -> String {
     match try_decode(wire) {
         Some(name) if encode(&name) == wire => name,

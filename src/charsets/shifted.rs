@@ -1,16 +1,16 @@
-//! Seven-bit charsets that shift between ASCII and two-byte characters: ISO-2022-KR (RFC 1557) and HZ (RFC 1843). Both
-//! become their 8-bit sisters, which encoding_rs knows.
+//! 7-bit charsets that shift between ASCII and two-byte characters: ISO-2022-KR (RFC 1557) and HZ (RFC 1843). Both
+//! are converted to the corresponding 8-bit charset, which encoding_rs knows.
 
 use std::borrow::Cow;
 
 use encoding_rs::{EUC_KR, Encoding, GBK};
 
-/// Announces KS C 5601 as the other set, once, before it is used.
+/// Declares KS C 5601 as the second character set, once, before it is used.
 const DESIGNATOR: &[u8] = b"\x1b$)C";
 const SHIFT_OUT: u8 = 0x0e;
 const SHIFT_IN: u8 = 0x0f;
 
-/// ISO-2022-KR. A line begins in ASCII, whatever the one before it forgot.
+/// ISO-2022-KR. Each line begins in ASCII, even if the line before it did not shift back.
 pub(super) fn iso_2022_kr(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     let mut out = Vec::with_capacity(bytes.len());
     let mut is_shifted = false;
@@ -31,7 +31,7 @@ pub(super) fn iso_2022_kr(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     finish(&out, bytes, EUC_KR)
 }
 
-/// HZ: `~{` shifts out, `~}` in, `~~` is a tilde, and `~` at the end of a line joins it with the next.
+/// HZ: `~{` shifts out, `~}` shifts in, `~~` is a tilde, and `~` at the end of a line joins it with the next.
 pub(super) fn hz(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     let mut out = Vec::with_capacity(bytes.len());
     let mut is_shifted = false;
@@ -54,12 +54,12 @@ pub(super) fn hz(bytes: &[u8]) -> (Cow<'_, str>, bool) {
     finish(&out, bytes, GBK)
 }
 
-/// Printable bytes of the other set, in the upper half.
+/// While shifted out, printable bytes belong to the second set, which is in the upper half of the 8-bit charset.
 fn shifted(byte: u8, is_shifted: bool) -> u8 {
     if is_shifted && byte.is_ascii_graphic() { byte | 0x80 } else { byte }
 }
 
-/// Both are 7-bit: with other bytes it is something else.
+/// Both charsets are 7-bit, so text with other bytes is in a different charset.
 fn finish<'b>(sister: &[u8], bytes: &'b [u8], charset: &'static Encoding) -> (Cow<'b, str>, bool) {
     let (text, has_errors) = charset.decode_without_bom_handling(sister);
     (Cow::Owned(text.into_owned()), !has_errors && bytes.is_ascii())

@@ -1,20 +1,20 @@
-//! UTF-32, which some programs for many platforms send.
+//! UTF-32, which some cross-platform programs send.
 
-/// The order of its bytes.
+/// The byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ByteOrder {
-    /// As its first character says; without one, as in all standards, the great end first.
+    /// By the byte order mark, or big-endian without one, as all standards say.
     Marked,
     Big,
     Little,
 }
 
-const MARK: u32 = 0xfeff;
+const BYTE_ORDER_MARK: u32 = 0xfeff;
 
-/// What is no character is U+FFFD, and so are bytes left over.
+/// Decodes text. Invalid characters become U+FFFD, and so do surplus bytes.
 pub(super) fn decode(bytes: &[u8], order: ByteOrder) -> String {
     let is_little = match order {
-        ByteOrder::Marked => bytes.starts_with(&MARK.to_le_bytes()),
+        ByteOrder::Marked => bytes.starts_with(&BYTE_ORDER_MARK.to_le_bytes()),
         ByteOrder::Little => true,
         ByteOrder::Big => false,
     };

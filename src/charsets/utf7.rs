@@ -1,8 +1,8 @@
-//! UTF-7 (RFC 2152), which old Exchange and some spam still send.
+//! UTF-7 (RFC 2152), which old versions of Exchange and some spam still use.
 //!
-//! The charset crate decodes it too, but in quadratic time: ten megabytes of `+AOk-` took it twenty seconds.
+//! The `charset` crate decodes it too, but in quadratic time: it took twenty seconds for ten megabytes of `+AOk-`.
 
-/// Decodes it. What makes no sense becomes U+FFFD, and 8-bit characters stay if they are UTF-8.
+/// Decodes text. Invalid sequences become U+FFFD, and 8-bit characters are kept if they are UTF-8.
 pub(super) fn decode(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -12,7 +12,7 @@ pub(super) fn decode(bytes: &[u8]) -> String {
         let length = rest.iter().position(|b| digit(*b).is_none()).unwrap_or(rest.len());
         let is_closed = rest.get(length) == Some(&b'-');
         match length {
-            // `+-` is a plus, and so is one that nothing follows.
+            // `+-` is a plus sign, and so is a `+` that no base64 follows.
             0 => out.push('+'),
             _ => push_utf16(&rest[..length], &mut out),
         }
@@ -22,12 +22,12 @@ pub(super) fn decode(bytes: &[u8]) -> String {
     out
 }
 
-/// Base64 digits of UTF-16 with the great end first; what does not make a whole unit at their end is padding.
+/// Decodes base64 of big-endian UTF-16. Surplus bits at the end are padding.
 fn push_utf16(digits: &[u8], out: &mut String) {
     let (mut bits, mut count) = (0_u32, 0_u32);
     let mut units = Vec::with_capacity(digits.len() * 3 / 8);
     for six in digits.iter().filter_map(|byte| digit(*byte)) {
-        // Never more than 15 old bits and 6 new ones.
+        // At most 15 old bits and 6 new ones.
         bits = bits << 6 | six;
         count += 6;
         if count >= 16 {
@@ -39,7 +39,7 @@ fn push_utf16(digits: &[u8], out: &mut String) {
     out.extend(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
 }
 
-/// The six bits that a base64 digit carries.
+/// The value of a base64 digit.
 fn digit(byte: u8) -> Option<u32> {
     let six = match byte {
         b'A'..=b'Z' => byte - b'A',

@@ -96,7 +96,7 @@ mod tests {
             (
                 "smtp.office365.com",
                 "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
-                "administrator can switch it on",
+                "administrator can enable it",
             ),
             (
                 "localhost",
@@ -105,7 +105,7 @@ mod tests {
             ),
             ("outlook.office365.com", "NO LOGIN failed.", "OAuth2"),
             ("imap.mail.me.com", "NO [AUTHENTICATIONFAILED] Authentication Failed", "iCloud wants an app password"),
-            ("imap.web.de", "NO [AUTHENTICATIONFAILED] authentication failed", "what stands before the @"),
+            ("imap.web.de", "NO [AUTHENTICATIONFAILED] authentication failed", "the part before the @"),
             ("imap.example.com", "NO [AUTHENTICATIONFAILED] no", "many providers"),
             ("notgmail.com", "-ERR invalid password", "many providers"),
         ] {

@@ -1,4 +1,4 @@
-//! Providers of Asia, but for those of China.
+//! Providers in Asia, except China.
 
 use super::kinds::{imaps, pop3s, submissions};
 use super::{BLANK, Provider, SecretKind};
@@ -14,7 +14,7 @@ const NAVER: Provider = Provider {
     smtp: submissions("smtp.naver.com"),
     hosts: &["naver.com"],
     secret: SecretKind::AppPasswordWithTwoFactor,
-    switch_on: Some("IMAP or POP3 must be switched on, on its web page"),
+    switch_on: Some("IMAP or POP3 must be enabled on its web page"),
     checked: "2026-11-30",
     source: "ISPDB",
     ..BLANK
@@ -26,7 +26,7 @@ const DAUM: Provider = Provider {
     imap: imaps("imap.daum.net"),
     smtp: submissions("smtp.daum.net"),
     hosts: &["daum.net"],
-    switch_on: Some("IMAP must be switched on, on its web page"),
+    switch_on: Some("IMAP must be enabled on its web page"),
     checked: "2026-11-30",
     source: "ISPDB",
     ..BLANK

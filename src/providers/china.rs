@@ -1,13 +1,13 @@
-//! Providers of China. Most of them want an authorisation code in the place of the password.
+//! Providers in China. Most of them require an authorisation code instead of the password.
 
 use super::kinds::{imaps, pop3s, submissions, unverified};
 use super::{BLANK, Provider, Quirk, RefusalText, SecretKind};
 
-const IN_2026: &str = "2026-11-28";
+const CHECKED: &str = "2026-11-28";
 
 pub(super) static ALL: &[Provider] = &[QQ, NETEASE_163, NETEASE_126, YEAH, EXMAIL, ALIBABA, NETEASE_ENTERPRISE, FEISHU];
 
-/// What an authorisation code is asked for with, and what Coremail says to any wrong password.
+/// Texts that ask for an authorisation code, and Coremail's answer to any wrong password.
 const CODE_SAYS: &[RefusalText] = &[RefusalText {
     words: &[
         "授权码",
@@ -17,8 +17,7 @@ const CODE_SAYS: &[RefusalText] = &[RefusalText {
         "LOGIN LOGIN ERROR",
         "LOGIN FAIL. ",
     ],
-    helps: "an authorisation code (授权码) is wanted as password, not the one of the web page; the provider gives it where IMAP, POP3 \
-            and SMTP are switched on, on its web page",
+    helps: "the provider requires an authorisation code (授权码) as password, not the password of the web page; it provides one where IMAP, POP3 and SMTP are enabled, on its web page",
     helps_when_busy: false,
 }];
 
@@ -48,7 +47,7 @@ const NETEASE_163: Provider = Provider {
     hosts: &["163.com"],
     secret: SecretKind::Code,
     quirks: COREMAIL,
-    checked: IN_2026,
+    checked: CHECKED,
     source: "FairEmail; himalaya issue 729",
     ..BLANK
 };
@@ -82,8 +81,8 @@ const EXMAIL: Provider = Provider {
     smtp: submissions("smtp.exmail.qq.com"),
     hosts: &["exmail.qq.com"],
     secret: SecretKind::ClientPassword,
-    note: Some("from abroad hwimap.exmail.qq.com and hwsmtp.exmail.qq.com are nearer"),
-    checked: IN_2026,
+    note: Some("outside China hwimap.exmail.qq.com and hwsmtp.exmail.qq.com are closer"),
+    checked: CHECKED,
     source: "FairEmail; exmail.qq.com help",
     ..BLANK
 };
@@ -96,8 +95,8 @@ const ALIBABA: Provider = Provider {
     smtp: submissions("smtp.qiye.aliyun.com"),
     hosts: &["qiye.aliyun.com", "mxhichina.com"],
     secret: SecretKind::ClientPassword,
-    switch_on: Some("clients must be switched on, on its web page"),
-    checked: IN_2026,
+    switch_on: Some("clients must be enabled on its web page"),
+    checked: CHECKED,
     source: "FairEmail",
     ..BLANK
 };
@@ -109,7 +108,7 @@ const NETEASE_ENTERPRISE: Provider = Provider {
     smtp: submissions("smtphz.qiye.163.com"),
     hosts: &["qiye.163.com"],
     secret: SecretKind::ClientPassword,
-    checked: IN_2026,
+    checked: CHECKED,
     source: "FairEmail",
     ..BLANK
 };
@@ -123,7 +122,7 @@ const FEISHU: Provider = Provider {
     hosts: &["feishu.cn"],
     secret: SecretKind::AppPassword,
     switch_on: Some("an administrator must allow other programs"),
-    checked: IN_2026,
+    checked: CHECKED,
     source: "FairEmail",
     ..BLANK
 };

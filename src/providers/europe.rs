@@ -1,10 +1,10 @@
-//! Providers of Europe and Russia.
+//! Providers in Europe and Russia.
 
 use super::kinds::{imaps, pop3s, submissions, unverified};
 use super::{BLANK, LoginNames, Provider, ProviderLimits, Quirk, SecretKind};
 
-const IN_2026: &str = "2026-11-28";
-const TODAY: &str = "2026-11-30";
+const CHECKED: &str = "2026-11-28";
+const RECHECKED: &str = "2026-11-30";
 
 pub(super) static ALL: &[Provider] =
     &[GMX, WEB_DE, T_ONLINE, MAILBOX_ORG, POSTEO, YANDEX, MAIL_RU, FREE, LAPOSTE, ZOHO_EU];
@@ -31,10 +31,10 @@ const GMX: Provider = Provider {
     hosts: &["gmx.net"],
     secret: SecretKind::AppPasswordWithTwoFactor,
     switch_on: Some(
-        "POP3 and IMAP must be switched on, on its web page, from a desktop (https://hilfe.gmx.net/pop-imap/einschalten.html)",
+        "POP3 and IMAP must be enabled on its web page, from a desktop (https://hilfe.gmx.net/pop-imap/einschalten.html)",
     ),
     quirks: &[Quirk::IdleForTwelveMinutes],
-    checked: TODAY,
+    checked: RECHECKED,
     source: "ISPDB; FairEmail",
     ..BLANK
 };
@@ -49,10 +49,10 @@ const WEB_DE: Provider = Provider {
     login: LoginNames::LOCAL_PART,
     secret: SecretKind::AppPasswordWithTwoFactor,
     switch_on: Some(
-        "POP3 and IMAP must be switched on, on its web page, from a desktop (https://hilfe.web.de/pop-imap/einschalten.html)",
+        "POP3 and IMAP must be enabled on its web page, from a desktop (https://hilfe.web.de/pop-imap/einschalten.html)",
     ),
     quirks: &[Quirk::IdleForTwelveMinutes, Quirk::PopEveryQuarterOfAnHour],
-    checked: TODAY,
+    checked: RECHECKED,
     source: "ISPDB; FairEmail",
     ..BLANK
 };
@@ -65,7 +65,7 @@ const T_ONLINE: Provider = Provider {
     smtp: submissions("securesmtp.t-online.de"),
     hosts: &["t-online.de"],
     secret: SecretKind::MailPassword,
-    checked: IN_2026,
+    checked: CHECKED,
     source: "Thunderbird",
     ..BLANK
 };
@@ -84,7 +84,7 @@ const MAILBOX_ORG: Provider = Provider {
     ),
     limits: ProviderLimits { connections: Some(10), megabytes_a_day: None, newest: None },
     quirks: &[Quirk::LoginsLock],
-    checked: TODAY,
+    checked: RECHECKED,
     source: "ISPDB; nextcloud/mail issue 12671",
     ..BLANK
 };
@@ -124,7 +124,7 @@ const POSTEO: Provider = Provider {
     hosts: &["posteo.de"],
     secret: SecretKind::AppPasswordWithTwoFactor,
     switch_on: Some("the extra protection of the mailbox must be off"),
-    checked: TODAY,
+    checked: RECHECKED,
     source: "ISPDB; posteo.de/hilfe",
     ..BLANK
 };
@@ -139,8 +139,8 @@ const YANDEX: Provider = Provider {
     hosts: &["yandex.com", "yandex.ru", "yandex.net"],
     secret: SecretKind::AppPassword,
     secret_page: Some("https://yandex.com/support/passport/authorization/app-passwords.html"),
-    switch_on: Some("IMAP must be switched on, on its web page (https://mail.yandex.ru/neo/setup_client)"),
-    checked: TODAY,
+    switch_on: Some("IMAP must be enabled on its web page (https://mail.yandex.ru/neo/setup_client)"),
+    checked: RECHECKED,
     source: "ISPDB; yandex.ru/support",
     ..BLANK
 };
@@ -155,7 +155,7 @@ const MAIL_RU: Provider = Provider {
     hosts: &["mail.ru"],
     secret: SecretKind::AppPassword,
     quirks: &[Quirk::OldTls],
-    checked: TODAY,
+    checked: RECHECKED,
     source: "ISPDB; FairEmail",
     ..BLANK
 };
@@ -169,9 +169,9 @@ const FREE: Provider = Provider {
     smtp: submissions("smtp.free.fr"),
     hosts: &["free.fr"],
     login: LoginNames::LOCAL_PART,
-    switch_on: Some("for SMTP, \"SMTP authentifié\" must be switched on, on its web page"),
-    note: Some("the user is that of the main address"),
-    checked: TODAY,
+    switch_on: Some("for SMTP, \"SMTP authentifié\" must be enabled on its web page"),
+    note: Some("the user name is the one of the main address"),
+    checked: RECHECKED,
     source: "ISPDB; FairEmail",
     ..BLANK
 };
@@ -183,7 +183,7 @@ const LAPOSTE: Provider = Provider {
     imap: imaps("imap.laposte.net"),
     smtp: submissions("smtp.laposte.net"),
     hosts: &["laposte.net"],
-    checked: IN_2026,
+    checked: CHECKED,
     source: "FairEmail",
     ..BLANK
 };
@@ -197,10 +197,10 @@ const ZOHO_EU: Provider = Provider {
     hosts: &["zoho.eu"],
     secret: SecretKind::AppPasswordWithTwoFactor,
     secret_page: Some("https://help.zoho.com/portal/kb/articles/manage-application-specific-passwords"),
-    switch_on: Some("IMAP or POP3 must be switched on, on its web page; a free plan may lack them"),
-    note: Some("the host is that of the account's region"),
+    switch_on: Some("IMAP or POP3 must be enabled on its web page; a free plan may lack them"),
+    note: Some("the host depends on the account's region"),
     quirks: &[Quirk::RegionOfAccount, Quirk::PaidServers],
-    checked: IN_2026,
+    checked: CHECKED,
     source: "ISPDB",
     ..BLANK
 };

@@ -1,9 +1,9 @@
-//! Providers with users everywhere.
+//! Providers with users all over the world.
 
 use super::kinds::{imaps, pop3s, submission, submissions};
 use super::{BLANK, LoginForm, LoginNames, PasswordsEnd, Provider, ProviderLimits, Quirk, RefusalText, SecretKind};
 
-const IN_2026: &str = "2026-11-28";
+const CHECKED: &str = "2026-11-28";
 
 pub(super) static ALL: &[Provider] =
     &[GMAIL, OUTLOOK, MICROSOFT_365, YAHOO, ATT, AOL, VERIZON, ICLOUD, FASTMAIL, ZOHO_COM, GMX_COM, COMCAST, PROTON];
@@ -20,43 +20,39 @@ const GMAIL: Provider = Provider {
     secret_page: Some("https://myaccount.google.com/apppasswords"),
     says: &[RefusalText {
         words: &["APPLICATION-SPECIFIC PASSWORD", "APP PASSWORD"],
-        helps: "an app password is wanted, not the one of the web page; the provider gives one where 2-step verification is on",
+        helps: "the provider requires an app password, not the password of the web page; it provides one if 2-step verification is on",
         helps_when_busy: false,
     }],
-    // 15 over all devices; seven leave room for the others.
+    // The limit is for all devices together.
     limits: ProviderLimits { connections: Some(15), megabytes_a_day: Some(2500), newest: None },
     quirks: &[Quirk::DeadConnectionsCount, Quirk::PoppedOnce],
-    checked: IN_2026,
+    checked: CHECKED,
     source: "Thunderbird; FairEmail, question 23 of its FAQ; support.google.com",
     ..BLANK
 };
 
-/// Where Microsoft's own words say what is wrong, they count whatever the host is called.
+/// These texts are Microsoft's own, so they are recognised whatever the name of the host is.
 const MICROSOFT_SAYS: &[RefusalText] = &[
     RefusalText {
         words: &["5.7.139", "SMTPCLIENTAUTHENTICATION IS DISABLED"],
-        helps: "Microsoft: SMTP AUTH is switched off for this organisation or mailbox. Its administrator can switch it on; a \
-                password works until the end of December 2026 where it is on, `oauth2: microsoft` in its place after that",
+        helps: "Microsoft: SMTP AUTH is disabled for this organisation or mailbox. Its administrator can enable it; a password then works until the end of December 2026, and after that `oauth2: microsoft` is needed",
         helps_when_busy: false,
     },
     RefusalText {
         words: &["5.7.30", "BASIC AUTHENTICATION IS NOT SUPPORTED"],
-        helps: "Microsoft takes no password here any more: the relay needs `oauth2: microsoft` (or `token`) in the place of `password`",
+        helps: "Microsoft no longer accepts passwords here: the relay needs `oauth2: microsoft` (or `token`) instead of `password`",
         helps_when_busy: false,
     },
     RefusalText {
         words: &[crate::refusal::NOT_CONNECTED],
-        helps: "Microsoft: IMAP may be switched off (Outlook.com: Settings > Mail > Forwarding and IMAP), the user name may be an \
-                alias, or it is busy",
+        helps: "Microsoft: IMAP may be disabled (Outlook.com: Settings > Mail > Forwarding and IMAP), the user name may be an alias, or the server may be busy",
         helps_when_busy: true,
     },
 ];
 
 const MICROSOFT_PASSWORDS: PasswordsEnd = PasswordsEnd {
-    fetching: "Microsoft takes no password over IMAP and POP3, and no app password: for organisations since January 2023, for \
-               Outlook.com, Hotmail and Live since 16 September 2024",
-    sending: "Microsoft takes a password over SMTP until the end of December 2026, and after that only where an administrator \
-              switches it on again",
+    fetching: "Microsoft accepts no passwords over IMAP and POP3, not even app passwords: for organisations since January 2023, for Outlook.com, Hotmail and Live since 16 September 2024",
+    sending: "Microsoft accepts passwords over SMTP until the end of December 2026, and after that only where an administrator enables them again",
 };
 
 const MICROSOFT_QUIRKS: &[Quirk] = &[Quirk::OffersPlainInVain, Quirk::QuietIdle, Quirk::TokenInTwoSteps];
@@ -70,11 +66,11 @@ const OUTLOOK: Provider = Provider {
     smtp: submission("smtp-mail.outlook.com"),
     hosts: &["outlook.com", "hotmail.com"],
     secret: SecretKind::OAuth2,
-    switch_on: Some("IMAP and POP3 must be switched on, on its web page: Settings > Mail > Forwarding and IMAP"),
-    note: Some("the user is the primary address, no alias"),
+    switch_on: Some("IMAP and POP3 must be enabled on its web page: Settings > Mail > Forwarding and IMAP"),
+    note: Some("the user name is the primary address, not an alias"),
     passwords: Some(MICROSOFT_PASSWORDS),
     quirks: MICROSOFT_QUIRKS,
-    checked: IN_2026,
+    checked: CHECKED,
     source: "Thunderbird; ISPDB; FairEmail, question 14 of its FAQ; techcommunity.microsoft.com 4489835",
     ..BLANK
 };
@@ -176,12 +172,12 @@ const MICROSOFT_365: Provider = Provider {
     smtp: submission("smtp.office365.com"),
     hosts: &["office365.com"],
     secret: SecretKind::OAuth2,
-    switch_on: Some("an administrator must switch on IMAP, SMTP AUTH and the program"),
-    note: Some("over SMTP a password works until the end of December 2026 where SMTP AUTH is on"),
+    switch_on: Some("an administrator must enable IMAP, SMTP AUTH and the program"),
+    note: Some("over SMTP a password works until the end of December 2026 if SMTP AUTH is enabled"),
     says: MICROSOFT_SAYS,
     passwords: Some(MICROSOFT_PASSWORDS),
     quirks: MICROSOFT_QUIRKS,
-    checked: IN_2026,
+    checked: CHECKED,
     source: "Thunderbird; learn.microsoft.com; techcommunity.microsoft.com 4489835",
     ..BLANK
 };
@@ -216,10 +212,10 @@ const YAHOO: Provider = Provider {
     hosts: &["yahoo.com"],
     secret: SecretKind::AppPassword,
     secret_page: Some("https://help.yahoo.com/kb/generate-manage-rd-party-passwords-sln15241.html"),
-    note: Some("Yahoo gives app passwords to some accounts and not to others, and OAuth2 to no new programs"),
+    note: Some("Yahoo gives app passwords only to some accounts, and OAuth2 to no new programs"),
     limits: ProviderLimits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
     quirks: &[Quirk::OldMailElsewhere],
-    checked: IN_2026,
+    checked: CHECKED,
     source: "ISPDB; FairEmail, question 88 of its FAQ",
     ..BLANK
 };
@@ -230,9 +226,9 @@ const ATT: Provider = Provider {
     imap: imaps("imap.mail.att.net"),
     hosts: &["att.net"],
     secret: SecretKind::AppPassword,
-    note: Some("Yahoo runs it, and gives app passwords to some accounts and not to others"),
+    note: Some("it is run by Yahoo, which gives app passwords only to some accounts"),
     limits: ProviderLimits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
-    checked: IN_2026,
+    checked: CHECKED,
     source: "Thunderbird",
     ..BLANK
 };
@@ -265,9 +261,9 @@ const AOL: Provider = Provider {
     smtp: submissions("smtp.aol.com"),
     hosts: &["aol.com"],
     secret: SecretKind::AppPassword,
-    note: Some("AOL gives app passwords to some accounts and not to others, and OAuth2 to no new programs"),
+    note: Some("AOL gives app passwords only to some accounts, and OAuth2 to no new programs"),
     limits: ProviderLimits { connections: None, megabytes_a_day: None, newest: Some(10_000) },
-    checked: IN_2026,
+    checked: CHECKED,
     source: "ISPDB; FairEmail, question 88 of its FAQ",
     ..BLANK
 };
@@ -284,9 +280,9 @@ const ICLOUD: Provider = Provider {
     login: LoginNames { fetch: LoginForm::LocalPart, send: LoginForm::Address },
     secret: SecretKind::AppPassword,
     secret_page: Some("https://account.apple.com"),
-    note: Some("the user is no alias"),
+    note: Some("the user name must not be an alias"),
     quirks: &[Quirk::PeekAlone],
-    checked: IN_2026,
+    checked: CHECKED,
     source: "Thunderbird; support.apple.com",
     ..BLANK
 };
@@ -302,7 +298,7 @@ const FASTMAIL: Provider = Provider {
     secret: SecretKind::AppPassword,
     secret_page: Some("https://www.fastmail.com/help/clients/apppassword.html"),
     note: Some("it needs a plan with access for other programs"),
-    checked: IN_2026,
+    checked: CHECKED,
     source: "Thunderbird; FairEmail's FAQ",
     ..BLANK
 };
@@ -316,9 +312,9 @@ const ZOHO_COM: Provider = Provider {
     hosts: &["zoho.com", "zoho.in", "zoho.com.au", "zoho.jp"],
     secret: SecretKind::AppPasswordWithTwoFactor,
     secret_page: Some("https://help.zoho.com/portal/kb/articles/manage-application-specific-passwords"),
-    switch_on: Some("IMAP or POP3 must be switched on, on its web page; a free plan may lack them"),
+    switch_on: Some("IMAP or POP3 must be enabled on its web page; a free plan may lack them"),
     note: Some(
-        "the host is that of the account's region; whoever signs in by another service needs a password of Zoho's first",
+        "the host depends on the account's region; users who sign in with another service must set a Zoho password first",
     ),
     quirks: &[Quirk::RegionOfAccount, Quirk::PaidServers],
     checked: "2026-11-30",
@@ -334,9 +330,9 @@ const GMX_COM: Provider = Provider {
     smtp: submissions("mail.gmx.com"),
     hosts: &["gmx.com"],
     secret: SecretKind::AppPasswordWithTwoFactor,
-    switch_on: Some("POP3 and IMAP must be switched on, on its web page, from a desktop"),
+    switch_on: Some("POP3 and IMAP must be enabled on its web page, from a desktop"),
     quirks: &[Quirk::IdleForTwelveMinutes],
-    checked: IN_2026,
+    checked: CHECKED,
     source: "Thunderbird; FairEmail",
     ..BLANK
 };
@@ -349,8 +345,8 @@ const COMCAST: Provider = Provider {
     pop3: pop3s("pop.comcast.net"),
     smtp: submissions("smtp.comcast.net"),
     hosts: &["comcast.net"],
-    switch_on: Some("access for other programs must be switched on, on its web page"),
-    checked: IN_2026,
+    switch_on: Some("access for other programs must be enabled on its web page"),
+    checked: CHECKED,
     source: "Thunderbird",
     ..BLANK
 };
@@ -361,10 +357,9 @@ const PROTON: Provider = Provider {
     mx: &["protonmail.ch"],
     secret: SecretKind::Bridge,
     note: Some(
-        "Proton has no servers for other programs: its Bridge, on your own machine, is one, and shows host, port and password; \
-         its certificate is its own, which `tls_pin` trusts",
+        "Proton has no servers for other programs, except its Bridge on your own machine, which shows host, port and password; its certificate is self-signed, so trust it with `tls_pin`",
     ),
-    checked: IN_2026,
+    checked: CHECKED,
     source: "proton.me/mail/bridge",
     ..BLANK
 };

@@ -1,10 +1,10 @@
-//! Providers of mail for domains of one's own: they are known by the names of their mail exchangers.
+//! Providers for customers' own domains. They are recognised by the names of their mail exchangers.
 
 use super::kinds::{imaps, pop3s, submissions, unverified};
 use super::{BLANK, Provider, ProviderServer, Quirk, SecretKind};
 
-const IN_2026: &str = "2026-11-28";
-const TODAY: &str = "2026-11-30";
+const CHECKED: &str = "2026-11-28";
+const RECHECKED: &str = "2026-11-30";
 
 pub(super) static ALL: &[Provider] = &[
     IONOS_DE,
@@ -39,7 +39,7 @@ const IONOS_DE: Provider = Provider {
     hosts: &["ionos.de"],
     secret: SecretKind::MailPassword,
     quirks: &[Quirk::IdleForTwelveMinutes],
-    checked: TODAY,
+    checked: RECHECKED,
     source: "ISPDB; FairEmail",
     ..BLANK
 };
@@ -52,7 +52,7 @@ const IONOS_COM: Provider = Provider {
     pop3: unverified(pop3s("pop.ionos.com")),
     smtp: submissions("smtp.ionos.com"),
     hosts: &["ionos.com"],
-    checked: IN_2026,
+    checked: CHECKED,
     ..IONOS_DE
 };
 
@@ -86,10 +86,10 @@ const ZOHO_PRO_COM: Provider = Provider {
     smtp: submissions("smtppro.zoho.com"),
     hosts: &["imappro.zoho.com", "poppro.zoho.com", "smtppro.zoho.com"],
     secret: SecretKind::AppPasswordWithTwoFactor,
-    switch_on: Some("IMAP or POP3 must be switched on, on its web page"),
+    switch_on: Some("IMAP or POP3 must be enabled on its web page"),
     note: Some("these are the servers of paid plans; free ones have imap.zoho.com and smtp.zoho.com"),
     quirks: &[Quirk::PaidServers],
-    checked: IN_2026,
+    checked: CHECKED,
     source: "zoho.com/mail/help",
     ..BLANK
 };
@@ -105,7 +105,7 @@ const ZOHO_PRO_EU: Provider = Provider {
     ..ZOHO_PRO_COM
 };
 
-/// A host of domains as FairEmail knows it.
+/// A provider for customers' domains, with data from FairEmail.
 const fn hosted(
     name: &'static str,
     mx: &'static [&'static str],
@@ -113,7 +113,7 @@ const fn hosted(
     imap: Option<ProviderServer>,
     smtp: Option<ProviderServer>,
 ) -> Provider {
-    Provider { name, mx, hosts, imap, smtp, checked: IN_2026, source: "FairEmail", ..BLANK }
+    Provider { name, mx, hosts, imap, smtp, checked: CHECKED, source: "FairEmail", ..BLANK }
 }
 
 const ONE_COM: Provider = hosted(
@@ -138,7 +138,7 @@ const STRATO: Provider = hosted(
 );
 
 const HETZNER: Provider = Provider {
-    checked: TODAY,
+    checked: RECHECKED,
     source: "ISPDB; FairEmail",
     ..hosted(
         "Hetzner",
@@ -189,7 +189,7 @@ const INFOMANIAK: Provider = Provider {
 
 const MIGADU: Provider = Provider {
     domains: &["migadu.com"],
-    checked: TODAY,
+    checked: RECHECKED,
     source: "ISPDB",
     ..hosted("Migadu", &["migadu.com"], &["migadu.com"], imaps("imap.migadu.com"), submissions("smtp.migadu.com"))
 };

@@ -1,18 +1,18 @@
-//! Mozilla's database of providers, as far as it is built in. The file has a licence of its own: the Mozilla Public License 2.0.
+//! Mozilla's database of providers: the built-in copy. Its file has its own licence, the Mozilla Public License 2.0.
 //!
-//! Its form is told in its head. What is wrong in it is left out: it is generated, and a test reads it.
+//! The format is described at the head of the file. Invalid lines are skipped; the file is generated, and a test reads it.
 
 use super::{MailProtocol, Security};
 
-/// The file. Without entries every domain is one that it does not know.
+/// The file. If it is empty, no domain is known.
 const FILE: &str = include_str!("ispdb.mpl.txt");
 
-/// A server by the database.
+/// A server in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IspdbServer<'f> {
-    /// What it speaks.
+    /// Its protocol.
     pub mail: MailProtocol,
-    /// Its name; may hold `%EMAILDOMAIN%`.
+    /// Its host name, which may contain `%EMAILDOMAIN%`.
     pub host: &'f str,
     /// The TCP port.
     pub port: u16,
@@ -20,16 +20,16 @@ pub struct IspdbServer<'f> {
     pub security: Security,
     /// The login name, with `%EMAILADDRESS%` and the like.
     pub user: &'f str,
-    /// Whether it takes OAuth2 alone.
+    /// Whether it accepts only OAuth2.
     pub is_token_only: bool,
 }
 
-/// The servers of a domain, or of a mail exchanger's domain, in lower case; none where it is not known.
+/// The servers of a domain, or of a mail exchanger's domain, in lower case. Empty if it is not known.
 pub fn of_domain(domain: &str) -> Vec<IspdbServer<'static>> {
     find(FILE, domain)
 }
 
-/// The same in another text of this form.
+/// The same in another text of the same format.
 pub fn find<'f>(text: &'f str, domain: &str) -> Vec<IspdbServer<'f>> {
     let is_its =
         |line: &&str| line.strip_prefix("= ").is_some_and(|domains| domains.split(' ').any(|known| known == domain));
@@ -79,7 +79,7 @@ mod tests {
         assert!(find(TEXT, "not.example").is_empty() && find(TEXT, "a").is_empty() && find(TEXT, "").is_empty());
     }
 
-    /// Every line of the built-in file is one that can be read, and the number in its head is that of its providers.
+    /// Every line of the built-in file is valid, and the number of providers in its head is right.
     #[test]
     fn the_file_can_be_read() {
         let body = || FILE.lines().filter(|line| !line.starts_with('#'));

@@ -1,6 +1,6 @@
-//! What a row of the table is made of.
+//! The types of the table's fields.
 
-/// A protocol in which a mailbox is reached, or mail is handed over.
+/// A mail protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MailProtocol {
     /// RFC 3501.
@@ -12,7 +12,7 @@ pub enum MailProtocol {
 }
 
 impl MailProtocol {
-    /// All three, in the order in which they are shown.
+    /// All three, in the order of display.
     pub const ALL: [Self; 3] = [Self::Imap, Self::Pop3, Self::Smtp];
 
     /// Its key in the config.
@@ -24,7 +24,7 @@ impl MailProtocol {
         }
     }
 
-    /// What people call it.
+    /// Its usual name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Imap => "IMAP",
@@ -34,7 +34,7 @@ impl MailProtocol {
     }
 }
 
-/// How a connection is protected. Nothing without protection is in the table.
+/// How a connection is protected. The table has no unprotected servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Security {
     /// TLS from the first byte (RFC 8314).
@@ -44,7 +44,7 @@ pub enum Security {
 }
 
 impl Security {
-    /// The word in the config.
+    /// Its word in the config.
     pub fn word(self) -> &'static str {
         match self {
             Self::Implicit => "implicit",
@@ -52,7 +52,7 @@ impl Security {
         }
     }
 
-    /// The port that is meant when none is written (RFC 8314, RFC 6409).
+    /// The default port (RFC 8314, RFC 6409).
     pub fn port(self, mail: MailProtocol) -> u16 {
         match (self, mail) {
             (Self::Implicit, MailProtocol::Imap) => 993,
@@ -65,12 +65,12 @@ impl Security {
     }
 }
 
-/// How well a server is known.
+/// How reliable the data about a server are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confidence {
-    /// The provider or a program that many use says so.
+    /// The provider, or a widely used program, says so.
     Verified,
-    /// Somebody remembers it so. It is connected to before it is believed, and no password goes there before that.
+    /// From memory. A connection must succeed before it is believed, and before any password is sent there.
     Unverified,
 }
 
@@ -87,27 +87,27 @@ pub struct ProviderServer {
     pub known: Confidence,
 }
 
-/// TLS from the first byte at 993.
+/// Implicit TLS on port 993.
 pub(super) const fn imaps(host: &'static str) -> Option<ProviderServer> {
     at(host, 993, Security::Implicit)
 }
 
-/// TLS from the first byte at 995.
+/// Implicit TLS on port 995.
 pub(super) const fn pop3s(host: &'static str) -> Option<ProviderServer> {
     at(host, 995, Security::Implicit)
 }
 
-/// TLS from the first byte at 465.
+/// Implicit TLS on port 465.
 pub(super) const fn submissions(host: &'static str) -> Option<ProviderServer> {
     at(host, 465, Security::Implicit)
 }
 
-/// STARTTLS at 587.
+/// STARTTLS on port 587.
 pub(super) const fn submission(host: &'static str) -> Option<ProviderServer> {
     at(host, 587, Security::StartTls)
 }
 
-/// The same server, of which nobody has made sure.
+/// The same server, marked as not verified.
 pub(super) const fn unverified(place: Option<ProviderServer>) -> Option<ProviderServer> {
     match place {
         Some(place) => Some(ProviderServer { known: Confidence::Unverified, ..place }),
@@ -119,17 +119,17 @@ const fn at(host: &'static str, port: u16, security: Security) -> Option<Provide
     Some(ProviderServer { host, port, security, known: Confidence::Verified })
 }
 
-/// What a login name is made of.
+/// The form of a login name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginForm {
     /// The whole address.
     Address,
-    /// What stands before the `@`.
+    /// The part before the `@`.
     LocalPart,
 }
 
 impl LoginForm {
-    /// The login name that belongs to an address.
+    /// The login name for an address.
     pub fn of(self, address: &str) -> String {
         match self {
             Self::Address => address.to_owned(),
@@ -148,12 +148,12 @@ pub struct LoginNames {
 }
 
 impl LoginNames {
-    /// The address everywhere.
+    /// The address for all protocols.
     pub(super) const ADDRESS: Self = Self { fetch: LoginForm::Address, send: LoginForm::Address };
-    /// What stands before the `@` everywhere.
+    /// The part before the `@` for all protocols.
     pub(super) const LOCAL_PART: Self = Self { fetch: LoginForm::LocalPart, send: LoginForm::LocalPart };
 
-    /// For this kind of mail.
+    /// The form for this protocol.
     pub fn form(self, mail: MailProtocol) -> LoginForm {
         match mail {
             MailProtocol::Imap | MailProtocol::Pop3 => self.fetch,
@@ -162,96 +162,96 @@ impl LoginNames {
     }
 }
 
-/// Which secret a provider wants of a program.
+/// The kind of secret that a provider requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {
-    /// The one of the mailbox.
+    /// The password of the mailbox.
     Password,
-    /// One that is made for the program, where 2-step verification is on.
+    /// A password that is created for one program, which requires 2-step verification.
     AppPassword,
-    /// That of the mailbox, and one made for the program where two-factor login is on.
+    /// The password of the mailbox, or one that is created for the program if two-factor login is on.
     AppPasswordWithTwoFactor,
-    /// One for programs, set apart from that of the web page.
+    /// A password for mail programs, which is set separately from the one for the web page.
     MailPassword,
-    /// One for programs where "secure login" is on, else that of the mailbox.
+    /// A password for programs if "secure login" is on, otherwise the password of the mailbox.
     ClientPassword,
     /// An authorisation code (授权码).
     Code,
     /// No password at all.
     OAuth2,
-    /// What a program on the user's own machine shows.
+    /// The password that a program on the user's own machine displays.
     Bridge,
 }
 
-/// How much a provider allows, as far as known.
+/// A provider's limits, as far as they are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProviderLimits {
-    /// Connections at the same time to one mailbox, from everywhere.
+    /// Simultaneous connections to one mailbox, from all devices.
     pub connections: Option<u16>,
-    /// Megabytes that may be fetched a day.
+    /// Megabytes that may be fetched in a day.
     pub megabytes_a_day: Option<u32>,
-    /// Only so many messages of a folder are shown, the newest.
+    /// How many messages of a folder are visible. They are the newest.
     pub newest: Option<u32>,
 }
 
 impl ProviderLimits {
-    /// Nothing is known.
+    /// No limit is known.
     pub(super) const NONE: Self = Self { connections: None, megabytes_a_day: None, newest: None };
 }
 
-/// What a refusal says, and what helps.
+/// The text of a refusal, and the advice.
 #[derive(Clone, Copy, Debug)]
 pub struct RefusalText {
-    /// In upper case. One of them is enough.
+    /// Words in upper case, one of which must occur.
     pub words: &'static [&'static str],
-    /// The whole advice.
+    /// The complete advice.
     pub helps: &'static str,
-    /// Whether it helps although the refusal may pass by itself.
+    /// Whether the advice also helps with a temporary refusal.
     pub helps_when_busy: bool,
 }
 
-/// Since when a provider takes no passwords. The words are whole sentences without their full stop.
+/// Since when a provider accepts no passwords. The texts are whole sentences without a full stop.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordsEnd {
-    /// Over IMAP and POP3, where they are gone for good.
+    /// About IMAP and POP3, where passwords no longer work at all.
     pub fetching: &'static str,
-    /// Over SMTP, where they still work for some.
+    /// About SMTP, where they still work for some.
     pub sending: &'static str,
 }
 
-/// In what the servers of a provider differ from others. Most are handled by looking at what the server says, or by doing what works
-/// everywhere; here stands where it was seen.
+/// How a provider's servers differ from others. Most quirks are handled by the server's replies, or by doing what works
+/// everywhere; this list documents where they occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quirk {
-    /// Connections that died count for a while, too.
+    /// Dead connections still count for a while.
     DeadConnectionsCount,
-    /// A message that was popped once is not listed again, deleted or not.
+    /// POP3 lists a message only once, even if it was not deleted.
     PoppedOnce,
-    /// AUTH=PLAIN is offered, and no password is taken.
+    /// AUTH=PLAIN is offered, but no password is accepted.
     OffersPlainInVain,
-    /// IDLE goes silent after ten minutes or so.
+    /// IDLE goes silent after about ten minutes.
     QuietIdle,
-    /// IDLE is cut after twelve minutes or so.
+    /// IDLE is ended after about twelve minutes.
     IdleForTwelveMinutes,
-    /// POP3 takes XOAUTH2 only in two steps.
+    /// POP3 accepts XOAUTH2 only without an initial response.
     TokenInTwoSteps,
-    /// Older mail than the newest is on another server.
+    /// Older mail is on another server.
     OldMailElsewhere,
-    /// Only BODY.PEEK[] gives a message; RFC822 gives nothing.
+    /// Only BODY.PEEK[] returns a message; RFC822 returns nothing.
     PeekAlone,
-    /// Nothing can be selected before ID (RFC 2971) was sent.
+    /// No folder can be opened before ID (RFC 2971) was sent.
     WantsId,
-    /// SASL-IR is offered and answered with BAD.
+    /// SASL-IR is offered, but answered with BAD.
     InitialResponseIsBad,
     /// Many logins within a short time lock the mailbox.
     LoginsLock,
-    /// POP3 may be asked every fifteen minutes.
+    /// POP3 may be polled only every fifteen minutes.
     PopEveryQuarterOfAnHour,
     /// The host depends on the region of the account.
     RegionOfAccount,
-    /// Customers' own domains have servers of another name when they are paid for.
+    /// Paid accounts with their own domain use servers with other names.
     PaidServers,
-    /// TLS 1.3 is not spoken.
+    /// TLS 1.3 is not supported.
     OldTls,
 }
 
@@ -275,26 +275,24 @@ impl Quirk {
         Self::OldTls,
     ];
 
-    /// The same for people.
+    /// The quirk in words.
     pub fn words(self) -> &'static str {
         match self {
-            Self::DeadConnectionsCount => "connections that died count for a while, too",
-            Self::PoppedOnce => "POP3 lists a message once, also when it was not deleted",
-            Self::OffersPlainInVain => "offers AUTH=PLAIN and takes no password",
-            Self::QuietIdle => "IDLE goes silent after ten minutes or so",
-            Self::IdleForTwelveMinutes => "cuts IDLE after twelve minutes or so",
-            Self::TokenInTwoSteps => "POP3 takes a token only in two steps",
-            Self::OldMailElsewhere => "older mail over IMAP at export.imap.mail.yahoo.com",
-            Self::PeekAlone => "gives messages by BODY.PEEK[] alone",
-            Self::WantsId => "wants ID after the login",
-            Self::InitialResponseIsBad => "offers SASL-IR and answers it with BAD",
+            Self::DeadConnectionsCount => "dead connections still count for a while",
+            Self::PoppedOnce => "POP3 lists a message only once, even if it was not deleted",
+            Self::OffersPlainInVain => "offers AUTH=PLAIN but accepts no password",
+            Self::QuietIdle => "IDLE goes silent after about ten minutes",
+            Self::IdleForTwelveMinutes => "ends IDLE after about twelve minutes",
+            Self::TokenInTwoSteps => "POP3 accepts a token only in two steps",
+            Self::OldMailElsewhere => "older mail is at export.imap.mail.yahoo.com (IMAP)",
+            Self::PeekAlone => "sends messages only for BODY.PEEK[]",
+            Self::WantsId => "requires ID after the login",
+            Self::InitialResponseIsBad => "offers SASL-IR but answers it with BAD",
             Self::LoginsLock => "many logins within a short time lock the mailbox",
-            Self::PopEveryQuarterOfAnHour => "POP3 may be asked every fifteen minutes (`poll: 15m`)",
+            Self::PopEveryQuarterOfAnHour => "POP3 may be polled only every fifteen minutes (`poll: 15m`)",
             Self::RegionOfAccount => "the host depends on the region of the account",
-            Self::PaidServers => {
-                "paid accounts with a domain of their own: imappro, smtppro in the place of imap, smtp"
-            }
-            Self::OldTls => "speaks TLS 1.2 at most",
+            Self::PaidServers => "paid accounts with their own domain use imappro and smtppro instead of imap and smtp",
+            Self::OldTls => "supports at most TLS 1.2",
         }
     }
 }

@@ -1,10 +1,10 @@
-//! The providers of mail that are known by name: where their servers are, what their logins look like, which secret they want, and
-//! what helps when they refuse one.
+//! The known mail providers: their servers, the form of their login names, the secrets that they require, and the
+//! advice for a refused login.
 //!
-//! The table is written by hand, each row with the day on which it was looked up and where. What nobody has confirmed is
-//! [`Known::Unverified`]: it is tried by `mailsluice discover`, and no password goes there on the strength of the table alone.
+//! The table is maintained by hand; each row has a date and a source. Unconfirmed servers are [`Known::Unverified`]:
+//! `mailsluice discover` tries them, and no password is sent there only because the table says so.
 //!
-//! It lies below the config: what the table says about a server is turned into a server of the config there.
+//! The config builds on this module: it turns the table's servers into its own settings.
 
 mod asia;
 mod china;
@@ -21,48 +21,48 @@ pub use self::kinds::{
 };
 pub use self::text::document;
 
-/// One provider.
+/// A provider.
 #[derive(Clone, Copy, Debug)]
 pub struct Provider {
-    /// What it calls itself.
+    /// Its own name.
     pub name: &'static str,
-    /// The domains of its addresses, in lower case. No domain is that of two providers.
+    /// The domains of its addresses, in lower case. No domain belongs to two providers.
     pub domains: &'static [&'static str],
-    /// The ends of the names of its mail exchangers, for domains of its customers' own.
+    /// The suffixes of its mail exchangers' names, to recognise customers' own domains.
     pub mx: &'static [&'static str],
     /// Its IMAP server.
     pub imap: Option<ProviderServer>,
     /// Its POP3 server.
     pub pop3: Option<ProviderServer>,
-    /// Its server for mail that leaves.
+    /// Its submission server.
     pub smtp: Option<ProviderServer>,
-    /// The ends of the names of its servers, by which a refusal is known as its own; the longest that fits counts.
+    /// The suffixes of its servers' names, to recognise its refusals. The longest match counts.
     pub hosts: &'static [&'static str],
-    /// What the login names are.
+    /// The form of its login names.
     pub login: LoginNames,
-    /// Which secret it wants.
+    /// The kind of secret that it requires.
     pub secret: SecretKind,
-    /// The page where that is made, or that says how, as far as known: an https address.
+    /// The https address of the page where the secret is created or explained, if it is known.
     pub secret_page: Option<&'static str>,
-    /// What must be switched on before, and where: the rest of a sentence that begins with "it wants".
+    /// What must be turned on first, and where. The text continues a sentence that begins with "it wants".
     pub switch_on: Option<&'static str>,
-    /// What else to know about its logins: a whole sentence without its full stop.
+    /// Other facts about its logins: a sentence without a full stop.
     pub note: Option<&'static str>,
-    /// What its refusals say, whatever the host is called, and what helps then.
+    /// Texts of its refusals, with advice. They are recognised whatever the name of the host is.
     pub says: &'static [RefusalText],
-    /// Since when it takes no passwords.
+    /// Since when it accepts no passwords.
     pub passwords: Option<PasswordsEnd>,
-    /// How much it allows.
+    /// Its limits.
     pub limits: ProviderLimits,
-    /// In what its servers differ from others.
+    /// How its servers differ from others.
     pub quirks: &'static [Quirk],
-    /// The day on which the row was looked up, like `2026-11-28`.
+    /// The day on which the row was checked, like `2026-11-28`.
     pub checked: &'static str,
-    /// Where it was looked up.
+    /// The source.
     pub source: &'static str,
 }
 
-/// What a row of the table begins with.
+/// The defaults of a row.
 const BLANK: Provider = Provider {
     name: "",
     domains: &[],
@@ -85,7 +85,7 @@ const BLANK: Provider = Provider {
 };
 
 impl Provider {
-    /// Its server for this kind of mail.
+    /// Its server for this protocol.
     pub fn place(&self, mail: MailProtocol) -> Option<&ProviderServer> {
         match mail {
             MailProtocol::Imap => self.imap.as_ref(),
@@ -95,40 +95,39 @@ impl Provider {
     }
 }
 
-/// All of them.
+/// All providers.
 pub fn all() -> impl Iterator<Item = &'static Provider> {
     [global::ALL, europe::ALL, asia::ALL, china::ALL, hosted::ALL].into_iter().flatten()
 }
 
-/// The provider whose addresses end in this domain, however it is spelled.
+/// The provider with this domain, in any spelling.
 pub fn of_domain(domain: &str) -> Option<&'static Provider> {
     let domain = domain.trim_end_matches('.').to_lowercase();
     all().find(|provider| provider.domains.contains(&domain.as_str()))
 }
 
-/// Whether an address of that domain is a whole account: its servers are known, and somebody has made sure of them.
+/// Whether an address in this domain is enough for an account: its servers are known and verified.
 pub fn is_enough(domain: &str, incoming: MailProtocol) -> bool {
     let is_sure = |place: Option<&ProviderServer>| place.is_some_and(|place| place.known == Confidence::Verified);
     of_domain(domain).is_some_and(|it| is_sure(it.place(incoming)) && is_sure(it.place(MailProtocol::Smtp)))
 }
 
-/// The provider that takes the mail of a domain, by the name of its mail exchanger.
+/// The provider with this mail exchanger.
 pub fn of_exchanger(name: &str) -> Option<&'static Provider> {
-    longest(name, |provider| provider.mx)
+    by_longest_suffix(name, |provider| provider.mx)
 }
 
-/// The provider whose server this is.
+/// The provider with this host.
 pub fn of_host(host: &str) -> Option<&'static Provider> {
-    longest(host, |provider| provider.hosts)
+    by_longest_suffix(host, |provider| provider.hosts)
 }
 
-/// What helps against a refusal, by its text in upper case, whatever the host is called. The second part: whether it helps where
-/// the refusal passes by itself, too.
+/// The advice for a refusal, by its text in upper case, whatever the name of the host is.
 pub fn help_by_text(upper: &str) -> Option<&'static RefusalText> {
     all().flat_map(|provider| provider.says).find(|said| said.words.iter().any(|words| upper.contains(words)))
 }
 
-fn longest(name: &str, ends: impl Fn(&Provider) -> &'static [&'static str]) -> Option<&'static Provider> {
+fn by_longest_suffix(name: &str, ends: impl Fn(&Provider) -> &'static [&'static str]) -> Option<&'static Provider> {
     let name = name.trim_end_matches('.').to_lowercase();
     let fits = |end: &&&str| name == **end || name.strip_suffix(**end).is_some_and(|rest| rest.ends_with('.'));
     let length = |provider: &Provider| ends(provider).iter().filter(fits).map(|end| end.len()).max();

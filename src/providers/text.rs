@@ -1,9 +1,9 @@
-//! What the table says to people.
+//! The texts that people see: advice, and the document about all providers.
 
 use super::{Confidence, LoginForm, MailProtocol, Provider, ProviderServer, SecretKind, Security, all};
 
 impl Provider {
-    /// What helps when it refuses a password: which one it wants, what must be switched on, what the user name is.
+    /// The advice for a refused password: which secret is required, what must be turned on, and what the user name is.
     pub fn helps(&self) -> String {
         let mut text = format!("{} wants {}", self.name, self.secret.words());
         if let Some(switch_on) = self.switch_on {
@@ -11,9 +11,9 @@ impl Provider {
         }
         text += match (self.login.fetch, self.login.send) {
             (LoginForm::Address, _) => "",
-            (LoginForm::LocalPart, LoginForm::LocalPart) => "; the user is what stands before the @",
+            (LoginForm::LocalPart, LoginForm::LocalPart) => "; the user name is the part before the @",
             (LoginForm::LocalPart, LoginForm::Address) => {
-                "; over IMAP the user is what stands before the @, over SMTP the full address"
+                "; over IMAP the user name is the part before the @, over SMTP the full address"
             }
         };
         if let Some(note) = self.note {
@@ -27,32 +27,31 @@ impl Provider {
 }
 
 impl SecretKind {
-    /// What is wanted: the end of "it wants …".
+    /// The required secret. The text continues "it wants …".
     pub fn words(self) -> &'static str {
         match self {
             Self::Password => "the password of the mailbox",
             Self::AppPassword => {
-                "an app password, not the one of the web page; it gives one where 2-step verification is on"
+                "an app password, not the password of the web page; it provides one if 2-step verification is on"
             }
             Self::AppPasswordWithTwoFactor => {
-                "the password of the mailbox, and where two-factor login is on an app password"
+                "the password of the mailbox, or an app password if two-factor login is on"
             }
-            Self::MailPassword => "its e-mail password, which is set apart from that of the web page",
-            Self::ClientPassword => "the password of the mailbox, or the client password where \"secure login\" is on",
-            Self::Code => CODE,
+            Self::MailPassword => "its e-mail password, which is set separately from the password of the web page",
+            Self::ClientPassword => "the password of the mailbox, or the client password if \"secure login\" is on",
+            Self::Code => AUTHORISATION_CODE,
             Self::OAuth2 => {
-                "OAuth2: no password and no app password, but `oauth2: microsoft` (or `token`) in the place of `password`"
+                "OAuth2: no password and no app password, but `oauth2: microsoft` (or `token`) instead of `password`"
             }
-            Self::Bridge => "the password that its Bridge shows, on your own machine",
+            Self::Bridge => "the password that its Bridge shows on your own machine",
         }
     }
 }
 
-/// The secret of the providers in China.
-const CODE: &str = "an authorisation code (授权码) as password, not the one of the web page; it gives one where IMAP, POP3 and SMTP are \
-                    switched on, on its web page";
+/// The secret of providers in China.
+const AUTHORISATION_CODE: &str = "an authorisation code (授权码) as password, not the password of the web page; it provides one where IMAP, POP3 and SMTP are enabled, on its web page";
 
-/// The whole table for people, as Markdown: `docs/providers.md`.
+/// The whole table as Markdown: `docs/providers.md`.
 pub fn document() -> String {
     let mut text = HEAD.to_owned();
     for provider in all() {
@@ -63,11 +62,11 @@ pub fn document() -> String {
 
 const HEAD: &str = "# Providers
 
-What is known of providers of mail, generated from the program by `mailsluice docs providers`. `address: me@DOMAIN` in an account or a
-relay takes servers and login names from here, where the domain is one of these. Domains of one's own are known by their mail
+The mail providers that mailsluice knows, generated from the program by `mailsluice docs providers`. With `address: me@DOMAIN` an
+account or a relay takes its servers and login name from this table, if it has the domain. Your own domain is recognised by its mail
 exchangers (MX): `mailsluice discover me@DOMAIN` looks them up.
 
-Servers with a `?` are from memory: nobody has made sure of them. `address:` does not take them, and `discover` connects to them first.
+Servers with a `?` are not verified. `address:` does not use them, and `discover` first connects to them to check.
 ";
 
 fn row(provider: &Provider) -> String {
@@ -85,11 +84,11 @@ fn row(provider: &Provider) -> String {
     line("logins", sentence(&provider.helps()));
     line("passwords", provider.passwords.map(|end| format!("{}. {}.", end.fetching, end.sending)).unwrap_or_default());
     let limits = &provider.limits;
-    line("connections at most", limits.connections.map(|number| number.to_string()).unwrap_or_default());
-    line("a day at most", limits.megabytes_a_day.map(|number| format!("{number} MB")).unwrap_or_default());
-    line("shows of a folder", limits.newest.map(|number| format!("the newest {number}")).unwrap_or_default());
-    line("differs", provider.quirks.iter().map(|quirk| quirk.words()).collect::<Vec<_>>().join("; "));
-    line("looked up", format!("{}: {}", provider.checked, provider.source));
+    line("most connections", limits.connections.map(|number| number.to_string()).unwrap_or_default());
+    line("most in a day", limits.megabytes_a_day.map(|number| format!("{number} MB")).unwrap_or_default());
+    line("visible in a folder", limits.newest.map(|number| format!("the newest {number}")).unwrap_or_default());
+    line("quirks", provider.quirks.iter().map(|quirk| quirk.words()).collect::<Vec<_>>().join("; "));
+    line("checked", format!("{}: {}", provider.checked, provider.source));
     text
 }
 

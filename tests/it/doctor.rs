@@ -426,7 +426,7 @@ fn the_relay_is_the_cause() {
         "many providers want an app password",
     );
     relay(refuses("535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant."), "")
-        .fails_at("a policy of the tenant", "login", "5.7.139", "administrator can switch it on");
+        .fails_at("a policy of the tenant", "login", "5.7.139", "administrator can enable it");
     relay(refuses("550 5.7.30 Basic authentication is not supported for Client Submission."), "").fails_at(
         "no password any more",
         "login",

@@ -173,7 +173,7 @@ fn what_providers_want_is_said_first() {
         ("me@qq.com", "zh_CN.UTF-8", "授权码"),
         ("me@163.com", "zh_CN.UTF-8", "授权码"),
         ("me@icloud.com", "C.UTF-8", "an app password"),
-        ("me@web.de", "C.UTF-8", "must be switched on"),
+        ("me@web.de", "C.UTF-8", "must be enabled"),
     ] {
         let newcomer = Newcomer::new(language);
         let mut terminal =
