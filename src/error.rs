@@ -262,7 +262,7 @@ impl fmt::Display for Error {
         }
         let mut cause = self.source.as_deref().map(|e| e as &dyn std::error::Error);
         while let Some(e) = cause {
-            write!(f, ": {}", clean::line(e.to_string().as_bytes()))?;
+            write!(f, ": {}", clean::line(without_number(&e.to_string()).as_bytes()))?;
             cause = e.source();
         }
         match &self.helps {
@@ -273,3 +273,12 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// The text of a system error without its number, which tells a user nothing: `(os error 111)`.
+pub(crate) fn without_number(text: &str) -> &str {
+    let (before, number) = text.rsplit_once(" (os error ").unwrap_or((text, ""));
+    match number.strip_suffix(')') {
+        Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => before,
+        _ => text,
+    }
+}
