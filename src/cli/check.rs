@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::output::{Output, count};
+use super::output::{self, Output, count};
 use super::outside;
 use super::setup::{Setup, drop_repeated};
 use crate::clean;
@@ -76,13 +76,9 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
                 output.talk("\nthe config is in order; what stands above is not done on the servers");
             }
             Some(setup) if problems.is_empty() => {
-                let accounts = setup.config.accounts.len();
-                output.talk(format_args!(
-                    "{}: in order ({accounts} account{}, {} rules)",
-                    config.display(),
-                    if accounts == 1 { "" } else { "s" },
-                    setup.rules.len()
-                ));
+                let accounts = output::of(setup.config.accounts.len(), "account");
+                let rules = output::of(setup.rules.len(), "rule");
+                output.talk(format_args!("{}: in order ({accounts}, {rules})", config.display()));
             }
             _ => output.talk(format_args!("\n{}", count(&problems))),
         }

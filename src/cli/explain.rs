@@ -22,7 +22,7 @@ const MOST: u64 = 100 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Messages in files, such as those in a Maildir; - is standard input
+    /// Messages in files, or Maildirs with all their messages; - is standard input
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// With the rules of this account, as though the message came from it
@@ -51,7 +51,8 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
         flags.parse_word(word).map_err(|bad| Error::permanent(Kind::Usage, bad.to_string()))?;
     }
     let world = World { allow_root, ..World::look(&setup.config)? };
-    for (i, file) in arguments.files.iter().enumerate() {
+    let files = arguments.files.iter().map(|path| messages_in(path)).collect::<Result<Vec<_>>>()?.concat();
+    for (i, file) in files.iter().enumerate() {
         let (message, arrived) = read(file)?;
         let message = Arc::new(Message::new(Bytes::Memory(to_lf(&message))).assuming(engine.assumed()));
         let account = arguments.account.clone().unwrap_or_else(|| crate::pipeline::DELIVER.to_owned());
@@ -78,6 +79,28 @@ fn explain(
     at: Option<Zoned>,
 ) -> Explanation {
     pass::explain(world, engine, message, envelope, arguments.run_programs, at)
+}
+
+/// The message files that a path stands for: itself, or those in `new` and `cur` if it is a Maildir.
+fn messages_in(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let name = clean::line(path.as_os_str().as_encoded_bytes());
+    if !path.join("cur").is_dir() {
+        let text = format!("{name} is a folder and no Maildir; name the file of a message");
+        return Err(Error::permanent(Kind::Usage, text));
+    }
+    let failed = |e: std::io::Error| Error::permanent(Kind::Usage, format!("reading {name}")).because(e);
+    let mut files = Vec::new();
+    for part in ["new", "cur"].map(|part| path.join(part)).iter().filter(|part| part.is_dir()) {
+        for entry in std::fs::read_dir(part).map_err(failed)? {
+            files.push(entry.map_err(failed)?.path());
+        }
+    }
+    files.retain(|file| file.is_file());
+    files.sort();
+    Ok(files)
 }
 
 /// The bytes and when they were written; what comes on standard input arrived now.

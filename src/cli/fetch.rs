@@ -54,7 +54,6 @@ fn ask_who_runs(state: &Path, jobs: Vec<Job>, typed: bool, output: &Output) -> R
         match answer? {
             Answer::Passed(passed) => {
                 output.passed(&passed);
-                output.nothing_new(&passed);
                 code = worse(code, passed.code);
                 paused.extend(Some(passed.account).filter(|_| passed.paused));
             }
@@ -141,9 +140,7 @@ async fn fetch_all(
     let mut code = 0;
     while let Some(ended) = running.join_next().await {
         let report = ended.unwrap_or_else(|e| broken_off("(an account)", e));
-        let passed = Passed::from(&report);
-        output.passed(&passed);
-        output.nothing_new(&passed);
+        bars.without(|| output.passed(&Passed::from(&report)));
         code = worse(code, report.exit_code());
     }
     if !stop.is_cancelled() {

@@ -94,8 +94,7 @@ pub(super) fn report(maintained: &Maintained, always: bool, output: &Output) {
 
 fn errors(maintained: &Maintained, output: &Output) {
     for error in &maintained.errors {
-        let again = if error.is_transient() { " (will be tried again)" } else { "" };
-        output.complain(format_args!("maintenance of {}: {error}{again}", clean::short(&maintained.name, 60)));
+        output.complain(format_args!("maintenance of {}: {error}", clean::short(&maintained.name, 60)));
     }
 }
 

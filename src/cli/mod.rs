@@ -255,6 +255,9 @@ fn sendmail_at(given: &[std::ffi::OsString]) -> Option<usize> {
 
 fn dispatch(cli: Cli, output: &Output) -> Result<u8> {
     let config = setup::config_path(cli.config)?;
+    if !cli.allow_root {
+        setup::warn_of_owner(&config, output);
+    }
     match cli.command {
         Command::Fetch { accounts } => fetch::run(&config, &accounts, cli.allow_root, output),
         Command::Run => run::run(&config, cli.allow_root, output),

@@ -145,15 +145,21 @@ impl Output {
         }
     }
 
-    /// That a pass found nothing, where a person waits for a word.
-    pub(super) fn nothing_new(&self, passed: &Passed) {
+    /// One account's pass, which ends the command. A person at a terminal is also told that nothing came.
+    pub(super) fn passed(&self, passed: &Passed) {
+        self.pass(passed, " (temporary)");
+        
         if is_empty(passed) && passed.errors.is_empty() && !passed.paused && self.shows_progress() {
             self.talk(format_args!("{}: nothing new", passed.account));
         }
     }
 
-    /// One account's pass. Silence means: nothing new and nothing wrong, so that cron sends no mail.
-    pub(super) fn passed(&self, passed: &Passed) {
+    /// One account's pass in a program that runs on. Silence means: nothing new and nothing wrong.
+    pub(super) fn passed_by_daemon(&self, passed: &Passed) {
+        self.pass(passed, " (will be tried again)");
+    }
+
+    fn pass(&self, passed: &Passed, if_transient: &str) {
         if self.json {
             self.json(json!(passed));
             return;
@@ -165,7 +171,7 @@ impl Output {
             self.warn(format_args!("{}: {remark}", passed.account));
         }
         for ReportedError { error, transient } in &passed.errors {
-            let again = if *transient { " (will be tried again)" } else { "" };
+            let again = if *transient { if_transient } else { "" };
             self.complain(format_args!("{}: {error}{again}", passed.account));
         }
     }
@@ -193,14 +199,18 @@ fn colored(text: &str, severity: Severity) -> String {
 
 /// How many problems of each kind: `2 errors, 1 warning`.
 pub(super) fn count(problems: &[Problem]) -> String {
-    let of = |severity| problems.iter().filter(|p| p.severity == severity).count();
-    let (errors, warnings) = (of(Severity::Error), of(Severity::Warning));
-    let word = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+    let count = |severity| problems.iter().filter(|p| p.severity == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     match (errors, warnings) {
-        (0, n) => word(n, "warning"),
-        (n, 0) => word(n, "error"),
-        (e, w) => format!("{}, {}", word(e, "error"), word(w, "warning")),
+        (0, n) => of(n, "warning"),
+        (n, 0) => of(n, "error"),
+        (e, w) => format!("{}, {}", of(e, "error"), of(w, "warning")),
     }
+}
+
+/// A number with its noun: `1 rule`, `2 rules`.
+pub(super) fn of(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// `work: 12 new (9 INBOX, 3 lists/rust), 1.2 MB in 0.8 s; 12 deleted on the server`.

@@ -1,99 +1,155 @@
-//! Progress bars on a terminal: one for each account with something to fetch.
+//! Progress on a terminal: a line for each account with something to fetch.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::about_size;
 use crate::clean;
 use crate::pass::{Silent, Watch};
 
-/// The longest name of an account that is shown, in characters.
-const LONGEST_NAME: usize = 24;
+/// What is done sooner shows no progress.
+const SHOWN_AFTER: Duration = Duration::from_millis(300);
+/// How often a line is drawn again.
+const REDRAWN: Duration = Duration::from_millis(200);
+/// How many cells a bar has.
+const CELLS: u64 = 20;
 
-/// The bars of one command.
+/// The lines of one command.
 pub(super) struct Bars {
     all: Option<MultiProgress>,
 }
 
 impl Bars {
-    /// Bars, or nothing where nobody watches.
+    /// Lines, or nothing where nobody watches.
     pub(super) fn new(shown: bool) -> Self {
-        Self { all: shown.then(MultiProgress::new) }
+        let all = shown.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::hidden()));
+        if let Some(all) = all.clone() {
+            std::thread::spawn(move || {
+                std::thread::sleep(SHOWN_AFTER);
+                all.set_draw_target(ProgressDrawTarget::stderr());
+            });
+        }
+        Self { all }
     }
 
     /// The watcher of one account.
     pub(super) fn account(&self) -> Arc<dyn Watch> {
         match &self.all {
-            Some(all) => Arc::new(Bar { all: all.clone(), bar: Mutex::default() }),
+            Some(all) => Arc::new(Bar { all: all.clone(), fetching: Mutex::default() }),
             None => Arc::new(Silent),
+        }
+    }
+
+    /// Says something while no progress is drawn, so that the two do not mix.
+    pub(super) fn without(&self, say: impl FnOnce()) {
+        match &self.all {
+            Some(all) => all.suspend(say),
+            None => say(),
         }
     }
 }
 
+/// What was fetched of what is to be fetched.
 #[derive(Default)]
-struct Count {
+struct Fetching {
     bar: Option<ProgressBar>,
-    safe: u64,
-    expected: u64,
+    account: String,
+    messages: u64,
+    messages_expected: u64,
+    bytes: u64,
+    bytes_expected: u64,
 }
 
-impl Count {
-    /// `12 of 47 messages, 1.2 MB of 3.4 MB, 12 s left`, in the units of the line that is shown at the end.
-    fn in_words(&self) -> String {
-        let Some(bar) = &self.bar else { return String::new() };
-        let (done, all) = (about_size(bar.position()), about_size(bar.length().unwrap_or_default()));
-        let left = match bar.eta().as_secs() {
-            0 => String::new(),
-            seconds => format!(", {seconds} s left"),
+impl Fetching {
+    /// `home [=====>    ] 12 of 30 messages, 1.2 MB of 3.0 MB, 4 s left`.
+    fn line(&self) -> String {
+        let filled = match self.bytes_expected {
+            0 => 0,
+            expected => (self.bytes.saturating_mul(CELLS) / expected).min(CELLS),
         };
-        format!("{} of {} messages, {done} of {all}{left}", self.safe, self.expected)
+        let cells: String = (0..CELLS).map(|cell| if cell < filled { '=' } else { ' ' }).collect();
+        let left = match self.bar.as_ref().map(ProgressBar::eta).unwrap_or_default().as_secs() {
+            0 => String::new(),
+            seconds @ 1..120 => format!(", {seconds} s left"),
+            seconds => format!(", {} min left", seconds / 60),
+        };
+        format!(
+            "{} [{cells}] {} of {} messages, {} of {}{left}",
+            clean::short(&self.account, 24),
+            self.messages,
+            self.messages_expected,
+            about_size(self.bytes),
+            about_size(self.bytes_expected),
+        )
+    }
+
+    fn draw(&self) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(self.line());
+        }
     }
 }
 
 struct Bar {
     all: MultiProgress,
-    bar: Mutex<Count>,
+    fetching: Mutex<Fetching>,
 }
 
 impl Watch for Bar {
     fn expect(&self, account: &str, messages: u64, bytes: u64) {
-        let mut count = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        count.expected += messages;
-        let bar = count.bar.get_or_insert_with(|| {
-            let bar = ProgressBar::new(0).with_style(style()).with_prefix(clean::short(account, LONGEST_NAME));
-            let bar = self.all.add(bar.with_message("begins"));
-            bar.enable_steady_tick(Duration::from_millis(200));
+        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        account.clone_into(&mut fetching.account);
+        fetching.messages_expected += messages;
+        fetching.bytes_expected += bytes;
+        let bar = fetching.bar.get_or_insert_with(|| {
+            let bar = self.all.add(ProgressBar::new(0).with_style(style()));
+            bar.enable_steady_tick(REDRAWN);
             bar
         });
         bar.inc_length(bytes);
-        let text = count.in_words();
-        if let Some(bar) = &count.bar {
-            bar.set_message(text);
-        }
+        fetching.draw();
     }
 
     fn safe(&self, messages: u64, bytes: u64) {
-        let mut count = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
-        count.safe += messages;
-        if let Some(bar) = &count.bar {
+        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        fetching.messages += messages;
+        fetching.bytes += bytes;
+        if let Some(bar) = &fetching.bar {
             bar.inc(bytes);
-            bar.set_message(count.in_words());
         }
+        fetching.draw();
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar.lock().unwrap_or_else(PoisonError::into_inner).bar {
+        if let Some(bar) = &self.fetching.lock().unwrap_or_else(PoisonError::into_inner).bar {
             bar.finish_and_clear();
         }
     }
 }
 
+/// The message alone, cut to the width that the terminal has when it is drawn.
 fn style() -> ProgressStyle {
-    // What the terminal has no room for is cut off: a line that wraps could not be cleared.
-    let template = "{prefix:12} [{bar:16}] {wide_msg}";
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_one_unit() {
+        let fetching = Fetching {
+            account: "home".into(),
+            messages: 12,
+            messages_expected: 30,
+            bytes: 1_572_864,
+            bytes_expected: 3_145_728,
+            bar: None,
+        };
+        assert_eq!(fetching.line(), "home [==========          ] 12 of 30 messages, 1.5 MB of 3.0 MB");
+    }
 }

@@ -91,7 +91,7 @@ fn errors_in(problems: &[Problem]) -> Error {
 
 fn show(event: &Event, output: &Output) {
     match event {
-        Event::Passed(passed) => output.passed(passed),
+        Event::Passed(passed) => output.passed_by_daemon(passed),
         Event::Told(told) => queue::report(told, output),
         Event::Maintained(maintained) => maintain::report(maintained, false, output),
         Event::NotReloaded(why) => {

@@ -1,6 +1,7 @@
 //! What every command needs: the log, the config, the compiled rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +42,7 @@ pub(super) fn logging(verbose: u8) {
         _ => LevelFilter::DEBUG,
     };
     let ours = Targets::new().with_target("mailsluice", level);
-    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_timer(LocalTime);
     let log = tracing_subscriber::registry().with(ours);
     match journal::is_standard_error() {
         true => log.with(lines.without_time().with_level(false).with_writer(Journal)).try_init().ok(),
@@ -216,6 +217,30 @@ pub(super) fn outlive_signals(signals: &[Signal]) {
     if let Err(e) = listening {
         tracing::debug!("listening to signals: {e}");
     }
+}
+
+/// Root that uses the config of a user works with another state than that user, and its files belong to root.
+pub(super) fn warn_of_owner(config: &Path, output: &Output) {
+    let Ok(file) = std::fs::metadata(config) else { return };
+    if output.quiet || !rustix::process::geteuid().is_root() || file.uid() == 0 {
+        return;
+    }
+    let user = user_name(file.uid()).unwrap_or_else(|| format!("'#{}'", file.uid()));
+    let config = config.display();
+    output.warn(format_args!(
+        "mailsluice: {config} belongs to {user}, and this is root, which has a state of its own: `sudo -u {user} mailsluice …` works with that of {user}"
+    ));
+}
+
+/// The name of a user, if the password file of this machine has it.
+fn user_name(id: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let of_line = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    };
+    users.lines().find_map(of_line)
 }
 
 /// Running a mail program as root is seldom meant.

@@ -1,5 +1,6 @@
 //! `undo`: what a rule filed, changed or discarded comes back.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::json;
@@ -14,14 +15,30 @@ use crate::message::REFILTERED;
 use crate::pass::{Undoing, Undone, World};
 use crate::state::JournalEntry;
 
+/// More in one range are rather a typing error.
+const MOST_IN_RANGE: usize = 10_000;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The numbers that `log` shows
-    #[arg(required_unless_present = "run")]
-    ids: Vec<i64>,
+    /// The numbers that `log` shows, each alone or as a range: 7 40-42
+    #[arg(required_unless_present = "run", value_name = "NUMBER", value_parser = numbers)]
+    ids: Vec<RangeInclusive<i64>>,
     /// Everything that a run of `refilter` or `maintain` did, the newest first; `log` shows the numbers of runs
     #[arg(long, value_name = "RUN", conflicts_with = "ids")]
     run: Option<u64>,
+}
+
+/// A number, or the first and the last of several.
+fn numbers(text: &str) -> std::result::Result<RangeInclusive<i64>, String> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let expected = "write a number of the log, like 40, or a range, like 40-42";
+    let number = |text: &str| text.trim().parse::<u32>().map(i64::from).map_err(|_| expected.to_owned());
+    let range = number(first)?..=number(last)?;
+    match range.clone().count() {
+        0 => Err("the first number of a range is the smaller one".to_owned()),
+        1..=MOST_IN_RANGE => Ok(range),
+        _ => Err(format!("a range has at most {MOST_IN_RANGE} numbers")),
+    }
 }
 
 /// One that cannot be done stops none of the others.
@@ -32,7 +49,8 @@ pub(super) fn run(config: &Path, arguments: &Arguments, output: &Output) -> Resu
     let mut undoing = Undoing::begin(&world, &home)?;
     let ids = match arguments.run {
         Some(run) => undoing.of_run(run)?,
-        None => arguments.ids.clone(),
+        // The newest of a range first: it may have built on what came before.
+        None => arguments.ids.iter().flat_map(|range| range.clone().rev()).collect(),
     };
     if ids.is_empty() && !output.json {
         output.talk("everything of that run was brought back already");

@@ -48,7 +48,7 @@ fn exit_75_when_trying_again_helps() {
     let (_server, sandbox) = serve(2, &Faults::of([Fault::CutBefore(4)]));
     let output = sandbox.run(&["fetch"]);
     assert_eq!(output.code, 75, "{output}");
-    assert!(output.stderr.contains("(will be tried again)"), "{output}");
+    assert!(output.stderr.contains("(temporary)"), "{output}");
     assert_eq!(sandbox.run(&["fetch"]).code, 0);
     let (_server, sandbox) = serve(2, &Faults::of([Fault::Message(1, MessageFault::Refused)]));
     let output = sandbox.run(&["fetch"]);
