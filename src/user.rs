@@ -37,6 +37,13 @@ pub(crate) fn login() -> Option<String> {
     User::from_uid(geteuid()).ok().flatten().map(|user| user.name)
 }
 
+/// The owner of a file that belongs to another user than the one who runs this: the name, or as sudo takes it, `#1000`.
+pub(crate) fn other_owner(file: &Path) -> Option<String> {
+    let owner = Uid::from_raw(metadata(file).ok()?.uid());
+    let name = || User::from_uid(owner).ok().flatten().map_or_else(|| format!("#{owner}"), |user| user.name);
+    (owner != geteuid()).then(name)
+}
+
 /// This user's home in the password database, if it exists.
 fn of_database() -> Option<PathBuf> {
     let user = User::from_uid(geteuid()).ok().flatten()?;

@@ -75,11 +75,10 @@ pub(super) struct Arguments {
 }
 
 /// A date, from its midnight on by the clock of this machine, or how long ago.
-fn time(text: &str) -> std::result::Result<Timestamp, String> {
-    match units::parse_when(text) {
-        Ok(when) => Ok(when.at(Timestamp::now())),
-        Err(_) => Err("write a date like 2026-12-31, or a time like 2h or 7d".to_owned()),
-    }
+fn time(text: &str) -> Result<Timestamp> {
+    let when = units::parse_when(text);
+    let wrong = |_| Error::permanent(Kind::Usage, "write a date like 2026-12-31, or a time like 2h or 7d");
+    when.map(|when| when.at(Timestamp::now())).map_err(wrong)
 }
 
 /// An entry with the outbox items that it led to.

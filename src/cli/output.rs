@@ -148,7 +148,7 @@ impl Output {
     /// One account's pass, which ends the command. A person at a terminal is also told that nothing came.
     pub(super) fn passed(&self, passed: &Passed) {
         self.pass(passed, " (temporary)");
-        
+
         if is_empty(passed) && passed.errors.is_empty() && !passed.paused && self.shows_progress() {
             self.talk(format_args!("{}: nothing new", passed.account));
         }

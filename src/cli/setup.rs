@@ -1,7 +1,6 @@
 //! What every command needs: the log, the config, the compiled rules.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +26,7 @@ use crate::filter::Engine;
 use crate::net::oauth;
 use crate::pass::Upkeep;
 use crate::pipeline::Job;
+use crate::user;
 
 /// So long such a thread is waited for.
 const LEFT_ALONE: Duration = Duration::from_millis(500);
@@ -221,26 +221,15 @@ pub(super) fn outlive_signals(signals: &[Signal]) {
 
 /// Root that uses the config of a user works with another state than that user, and its files belong to root.
 pub(super) fn warn_of_owner(config: &Path, output: &Output) {
-    let Ok(file) = std::fs::metadata(config) else { return };
-    if output.quiet || !rustix::process::geteuid().is_root() || file.uid() == 0 {
+    if output.quiet || !rustix::process::geteuid().is_root() {
         return;
     }
-    let user = user_name(file.uid()).unwrap_or_else(|| format!("'#{}'", file.uid()));
-    let config = config.display();
-    output.warn(format_args!(
-        "mailsluice: {config} belongs to {user}, and this is root, which has a state of its own: `sudo -u {user} mailsluice …` works with that of {user}"
-    ));
-}
-
-/// The name of a user, if the password file of this machine has it.
-fn user_name(id: u32) -> Option<String> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    let of_line = |line: &str| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
-    };
-    users.lines().find_map(of_line)
+    if let Some(user) = user::other_owner(config) {
+        let config = config.display();
+        output.warn(format_args!(
+            "mailsluice: {config} belongs to {user}, and this is root: `sudo -u {user} mailsluice …` works with the state of {user}"
+        ));
+    }
 }
 
 /// Running a mail program as root is seldom meant.

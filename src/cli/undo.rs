@@ -10,7 +10,7 @@ use super::output::Output;
 use super::setup::Setup;
 use crate::clean;
 use crate::config::template::FolderName;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::message::REFILTERED;
 use crate::pass::{Undoing, Undone, World};
 use crate::state::JournalEntry;
@@ -29,15 +29,18 @@ pub(super) struct Arguments {
 }
 
 /// A number, or the first and the last of several.
-fn numbers(text: &str) -> std::result::Result<RangeInclusive<i64>, String> {
+fn numbers(text: &str) -> Result<RangeInclusive<i64>> {
+    let wrong = |what: String| Error::permanent(Kind::Usage, what);
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let expected = "write a number of the log, like 40, or a range, like 40-42";
-    let number = |text: &str| text.trim().parse::<u32>().map(i64::from).map_err(|_| expected.to_owned());
+    let number = |text: &str| {
+        let number = text.trim().parse::<u32>().map(i64::from);
+        number.map_err(|_| wrong("write a number of the log, like 40, or a range, like 40-42".to_owned()))
+    };
     let range = number(first)?..=number(last)?;
     match range.clone().count() {
-        0 => Err("the first number of a range is the smaller one".to_owned()),
+        0 => Err(wrong("the first number of a range is the smaller one".to_owned())),
         1..=MOST_IN_RANGE => Ok(range),
-        _ => Err(format!("a range has at most {MOST_IN_RANGE} numbers")),
+        _ => Err(wrong(format!("a range has at most {MOST_IN_RANGE} numbers"))),
     }
 }
 
@@ -104,4 +107,18 @@ fn home_of(entry: &JournalEntry, setup: &Setup) -> FolderName {
     }
     let found = setup.config.accounts.iter().find(|known| known.name == *account);
     found.map_or_else(FolderName::inbox, |known| known.into.expand_into(account, &folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_alone_or_as_a_range() {
+        assert_eq!(numbers("40").ok(), Some(40..=40));
+        assert_eq!(numbers("40-42").ok(), Some(40..=42));
+        for wrong in ["", "a", "-3", "40-", "42-40", "1-4000000000", "1-2-3"] {
+            assert!(numbers(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -282,7 +282,7 @@ impl Committer {
         self.owned.is_staging(false);
         self.report.remarks.extend(remarks);
         self.count(&published);
-        lines.iter().for_each(|line| tracing::info!("{}: {line}", self.account));
+        lines.iter().for_each(|line| tracing::info!("{line}"));
         for notice in std::mem::take(&mut self.refused).notices(&self.account) {
             // The messages are filed. An error would make the caller deliver them again.
             if let Err(e) = self.notify(&notice) {
@@ -371,20 +371,14 @@ impl Committer {
     }
 }
 
-/// One line for each message, for `-v`.
+/// One line for each message, for `-v`. What people write, such as the subject, does not belong into the log of a service.
 fn lines_about(staged: &Staged) -> Vec<String> {
     if !tracing::enabled!(tracing::Level::INFO) {
         return Vec::new();
     }
     let line = |entry: &Entry| {
-        let about = &entry.about;
-        format!(
-            "{}: {} -> {} (rule: {})",
-            clean::short(&about.from, 60),
-            clean::short(&about.subject, 80),
-            clean::short(&entry.outcome, 120),
-            clean::short(&entry.rule, 60)
-        )
+        let (outcome, rule) = (clean::short(&entry.outcome, 100), clean::short(&entry.rule, 60));
+        format!("{}, {} bytes: {outcome} (by {rule})", entry.key, entry.size)
     };
     staged.entries().iter().map(line).collect()
 }

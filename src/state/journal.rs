@@ -1,13 +1,49 @@
 //! The journal for people and `undo`.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::rows::{journal_row, mboxes, targets};
 use super::sqlite::Sql;
-use super::{About, EntryId, JournalEntry, JournalRow, Places, Target, before};
+use super::{About, EntryId, JournalEntry, Places, Target, before};
+
+/// A journal entry as `mailsluice log` shows it.
+#[derive(Clone, Debug)]
+pub struct JournalRow {
+    /// Its number.
+    pub id: EntryId,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The account.
+    pub account: String,
+    /// The folder on the server.
+    pub folder: String,
+    /// UID, UIDL or hash.
+    pub message: String,
+    /// From, Subject, Message-ID.
+    pub about: About,
+    /// The size as filed.
+    pub size: u64,
+    /// The rule.
+    pub rule: String,
+    /// The conditions that were true.
+    pub why: String,
+    /// What happened.
+    pub outcome: String,
+    /// What rules asked to be logged, and what else there is to know.
+    pub notes: Vec<String>,
+    /// The files, as published.
+    pub files: Vec<PathBuf>,
+    /// Whether publishing is known to be complete.
+    pub done: bool,
+    /// The run of `refilter`, `maintain` or `undo` that moved it, or 0.
+    pub run: u64,
+    /// The files that it left.
+    pub left: Vec<PathBuf>,
+}
 
 /// The columns that [`journal_row`] reads, in its order. An account has its present label.
 const ROWS: &str =

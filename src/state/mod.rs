@@ -52,6 +52,7 @@ pub use facts::{IDENTITY, ROOT};
 pub use folder_mark::{FolderMark, FolderMarks};
 pub use how_it_left::HowItLeft;
 pub use incoming::{has_come, incoming};
+pub use journal::JournalRow;
 pub use lock::Lock;
 pub use marker::Marker;
 pub use outbox::Outbox;
@@ -67,6 +68,6 @@ pub use set_aside::{MBOX_SPOOL, SET_ASIDE};
 pub use sqlite::SqliteStore;
 pub use standing::Standing;
 pub use store::{
-    Attempt, JournalEntry, JournalRow, KeyPurpose, KnownOrigin, OutboxRow, OutboxState, OwedCopy, RecipientEnd,
-    RememberedKey, Rest, Store, Trouble, Unfinished,
+    Attempt, JournalEntry, KeyPurpose, KnownOrigin, OutboxRow, OutboxState, OwedCopy, RecipientEnd, RememberedKey,
+    Rest, Store, Trouble, Unfinished,
 };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::JournalRow;
 use super::outbox::LONGEST_WAIT;
 use super::{
     Before, EntryId, FolderMarks, Later, Leaving, MboxTarget, Outbox, Owned, Pacing, Recording, Registry, Staged,
@@ -470,39 +471,4 @@ pub struct JournalEntry {
     pub spooled: Option<PathBuf>,
     /// What the message was before.
     pub before: Before,
-}
-
-/// A journal entry as `mailsluice log` shows it.
-#[derive(Clone, Debug)]
-pub struct JournalRow {
-    /// Its number.
-    pub id: EntryId,
-    /// When it was decided.
-    pub at: Timestamp,
-    /// The account.
-    pub account: String,
-    /// The folder on the server.
-    pub folder: String,
-    /// UID, UIDL or hash.
-    pub message: String,
-    /// From, Subject, Message-ID.
-    pub about: super::About,
-    /// The size as filed.
-    pub size: u64,
-    /// The rule.
-    pub rule: String,
-    /// The conditions that were true.
-    pub why: String,
-    /// What happened.
-    pub outcome: String,
-    /// What rules asked to be logged, and what else there is to know.
-    pub notes: Vec<String>,
-    /// The files, as published.
-    pub files: Vec<PathBuf>,
-    /// Whether publishing is known to be complete.
-    pub done: bool,
-    /// The run of `refilter`, `maintain` or `undo` that moved it, or 0.
-    pub run: u64,
-    /// The files that it left.
-    pub left: Vec<PathBuf>,
 }
