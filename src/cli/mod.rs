@@ -201,7 +201,9 @@ pub fn run() -> ExitCode {
 
 /// Whether the program reads this command line, the name of the program first. Nothing is done; the tests of the documents ask.
 pub fn is_command_line(words: &[String]) -> bool {
-    help::parse(for_sendmail(words.iter().map(Into::into).collect())).is_ok()
+    let read = help::parse(for_sendmail(words.iter().map(Into::into).collect()));
+    // The version and the help are answers.
+    read.map_or_else(|error| !error.use_stderr(), |_| true)
 }
 
 fn of_command(is_delivery: bool, code: u8) -> u8 {

@@ -68,20 +68,6 @@ fn the_tests_of_the_examples_pass() {
     assert!(seen >= 5);
 }
 
-#[test]
-fn the_configs_in_the_readme_pass_check() {
-    let readme = fs::read_to_string("README.md").unwrap();
-    let configs: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
-    assert_eq!(configs.len(), 4);
-    for yaml in configs {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("config.yaml");
-        let root = if yaml.contains("maildir:") { "" } else { "maildir: ~/Mail\n" };
-        fs::write(&path, format!("{root}{yaml}")).unwrap();
-        assert_eq!(problems(&path), "", "{yaml}");
-    }
-}
-
 /// `docs/reference.md` is written by this test: run it with `UPDATE_EXPECTED=1` after changing a key.
 #[test]
 fn the_reference_lists_every_key() {

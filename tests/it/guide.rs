@@ -35,17 +35,21 @@ fn blocks(page: &Path, language: &str) -> Vec<(usize, String)> {
 
 #[test]
 fn every_config_can_be_pasted_as_it_stands() {
-    let mut seen = 0;
+    let (mut seen, mut wrong) = (0, String::new());
     for page in pages() {
         for (line, yaml) in blocks(&page, "yaml") {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("config.yaml");
             fs::write(&path, &yaml).unwrap();
             assert!(yaml.contains("maildir:"), "{}:{line} is no whole config", page.display());
-            assert_eq!(problems(&path), "", "{}:{line}", page.display());
+            let said = problems(&path);
+            if !said.is_empty() {
+                wrong += &format!("{}:{line}:\n{said}\n", page.display());
+            }
             seen += 1;
         }
     }
+    assert_eq!(wrong, "");
     assert!(seen > 25, "{seen}");
 }
 
@@ -64,18 +68,21 @@ fn every_test_in_a_config_passes() {
 
 #[test]
 fn every_command_line_is_read() {
-    let mut seen = 0;
+    let (mut seen, mut wrong) = (0, String::new());
     for page in pages() {
         for (line, block) in blocks(&page, "sh") {
             for typed in block.lines() {
                 let typed = typed.split(" #").next().unwrap().trim();
                 let Some(at) = typed.find("mailsluice").filter(|_| is_ours(typed)) else { continue };
                 let words: Vec<String> = words(&typed[at..]);
-                assert!(mailsluice::cli::is_command_line(&words), "{}:{line}: {typed}", page.display());
+                if !mailsluice::cli::is_command_line(&words) {
+                    wrong += &format!("{}:{line}: {typed}\n", page.display());
+                }
                 seen += 1;
             }
         }
     }
+    assert_eq!(wrong, "");
     assert!(seen > 40, "{seen}");
 }
 

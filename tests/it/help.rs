@@ -114,3 +114,35 @@ fn help_has_pages_and_hints() {
     let sendmail = sandbox.run(&["help", "sendmail"]);
     assert!(sendmail.code == 0 && sendmail.stdout.contains("-t"), "{sendmail}");
 }
+
+/// The names in the first column of a section of docs/json.md.
+fn documented(section: &str) -> Vec<String> {
+    let text = fs::read_to_string("docs/json.md").unwrap();
+    let section = text.split(&format!("\n## {section}\n")).nth(1).unwrap().split("\n## ").next().unwrap().to_owned();
+    let table = section.split("\nEach object in").next().unwrap();
+    let cells = table.lines().filter_map(|line| line.strip_prefix("| `")).filter_map(|line| line.split(" | ").next());
+    let mut names: Vec<String> =
+        cells.flat_map(|cell| cell.split(", ")).map(|name| name.trim_matches('`').to_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_json_has_the_fields_that_are_documented() {
+    let sandbox = Sandbox::new(PROGRAM);
+    sandbox.config(
+        "maildir: ~/Mail\nrelays:\n  default: {smtp: {host: 127.0.0.1, port: 1, tls: none}}\n\
+         accounts:\n  work: {imap: {host: 127.0.0.1, port: 1, tls: none}, user: me@example.com, password: {env: HOME}}\n",
+    );
+    let message = "To: you@example.com\nSubject: x\n\nhi\n";
+    assert_eq!(sandbox.run_with_stdin(&["sendmail", "-t", "-f", "me@example.com"], message).code, 0);
+    for (command, section) in
+        [(&["log"][..], "log"), (&["queue", "list"], "queue list, queue show"), (&["fetch"], "fetch")]
+    {
+        let output = sandbox.run(&[&["--json"], command].concat());
+        let line: serde_json::Value = serde_json::from_str(output.stdout.lines().next().unwrap()).unwrap();
+        let names: Vec<String> = line.as_object().unwrap().keys().cloned().collect();
+        assert_eq!(names, documented(section), "{section}");
+        assert_eq!(line["version"], 1);
+    }
+}

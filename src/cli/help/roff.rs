@@ -6,7 +6,7 @@ use super::document::{Passage, Style, StyledText, plain};
 pub(super) fn page(name: &str, section: u8, about: &str, blocks: &[Passage]) -> String {
     let title = name.to_uppercase();
     let mut page = format!(
-        ".\\\" Written by the tests of mailsluice from the same texts as its help.\n.TH {title} {section} \"\" \"mailsluice {}\" \"\"\n.SH NAME\n{} \\- {}\n",
+        ".\\\" Written by the tests of mailsluice from the same texts as its help.\n.TH {title} {section} \"\" \"mailsluice {}\" \"\"\n.ad l\n.SH NAME\n{} \\- {}\n",
         env!("CARGO_PKG_VERSION"),
         escaped(name),
         escaped(about)
