@@ -147,7 +147,7 @@ mod tests {
         let server = Server { host: "h".into(), port: 22, tls: Tls::None, trust: Trust::default() };
         let said = another(b"SSH-2.0-OpenSSH_9.2p1", Spoken::Imap, &server).unwrap().to_string();
         let expected =
-            "port 22 of h speaks SSH, so it is no mail server; IMAP has port 993, or 143 with `tls: starttls`";
+            "port 22 of h speaks SSH, so it is no mail server; IMAP uses port 993, or 143 with `tls: starttls`";
         assert_eq!(said, expected);
         let said = without_tls(b"HTTP/1.1 400 Bad Request\r\n", &server).unwrap().to_string();
         assert!(said.contains("speaks HTTP"), "{said}");

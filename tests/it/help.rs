@@ -146,3 +146,41 @@ fn the_json_has_the_fields_that_are_documented() {
         assert_eq!(line["version"], 1);
     }
 }
+
+#[test]
+fn log_finds_what_is_asked_for() {
+    let sandbox = Sandbox::new(PROGRAM);
+    sandbox.config(
+        "maildir: ~/Mail\nrelays:\n  default: {smtp: {host: 127.0.0.1, port: 1, tls: none}}\nme: [me@example.com]\n",
+    );
+    for (to, subject) in [("ann@example.com", "lunch"), ("bob@example.net", "报价单"), ("ann@example.com", "dinner")]
+    {
+        let message = format!("From: me@example.com\nTo: {to}\nSubject: {subject}\n\nhi\n");
+        assert_eq!(sandbox.run_with_stdin(&["sendmail", "-t"], &message).code, 0);
+    }
+    let rows = |arguments: &[&str]| {
+        let output = sandbox.run(&[&["log"], arguments].concat());
+        (output.code, output.stdout.lines().skip(1).map(str::to_owned).collect::<Vec<_>>())
+    };
+    assert_eq!(rows(&[]).1.len(), 3);
+    let (code, found) = rows(&["--to", "ANN@", "--subject", "din"]);
+    assert!(code == 0 && found.len() == 1 && found[0].contains("dinner"), "{found:?}");
+    assert_eq!(rows(&["--subject", "报价"]).1.len(), 1);
+    assert_eq!(rows(&["--since", "1h", "--from", "me@"]).1.len(), 3);
+    assert_eq!(rows(&["--until", "2020-01-01"]), (1, Vec::new()));
+    assert_eq!(rows(&["-n", "1"]).1.len(), 1);
+    let one = sandbox.run(&["log", "2"]);
+    assert!(one.code == 0 && one.stdout.contains("报价单") && one.stdout.contains("by "), "{one}");
+    for (wrong, says) in [("99", "has no entry 99"), ("nosuch", "there is no account")] {
+        let output = sandbox.run(&["log", wrong]);
+        assert!(output.code == 64 && output.stderr.contains(says), "{output}");
+    }
+    // A person who follows sees what comes, and ends it.
+    let follower = sandbox.spawn(&["log", "-f", "-n", "0"]);
+    std::thread::sleep(std::time::Duration::from_millis(800));
+    sandbox.run_with_stdin(&["sendmail", "-t"], "From: me@example.com\nTo: c@example.com\nSubject: late\n\nhi\n");
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    follower.signal(rustix::process::Signal::INT);
+    let output = follower.wait();
+    assert!(output.code == 0 && output.stdout.contains("late"), "{output}");
+}

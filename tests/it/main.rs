@@ -59,6 +59,7 @@ mod oauth;
 mod old_mail;
 mod oracle;
 mod outbox;
+mod outputs;
 mod pop3;
 mod pop3_replies;
 mod profiles;

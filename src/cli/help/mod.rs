@@ -191,8 +191,9 @@ mod tests {
     fn every_page_fits_the_terminal() {
         for topic in &TOPICS {
             let page = terminal::page(&document::read(&(topic.text)()), 80);
-            let too_wide = page.lines().find(|line| line.width() > 80 && !line.starts_with("    "));
-            assert_eq!(too_wide, None, "{}: only examples may be wider", topic.name);
+            let too_wide =
+                page.lines().find(|line| line.width() > 80 && line.trim().contains(' ') && !line.starts_with("    "));
+            assert_eq!(too_wide, None, "{}: only examples and single words may be wider", topic.name);
             assert!(page.lines().count() > 10, "{}", topic.name);
         }
         assert!(topics().lines().all(|line| line.width() <= 80));
