@@ -18,7 +18,7 @@ use crate::pass::World;
 use crate::state;
 
 /// EX_CONFIG.
-const WRONG: u8 = 78;
+const EX_CONFIG: u8 = 78;
 
 pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
     let (setup, mut problems) = match Setup::try_out(config) {
@@ -83,7 +83,7 @@ pub(super) fn run(config: &Path, output: &Output) -> Result<u8> {
             _ => output.talk(format_args!("\n{}", count(&problems))),
         }
     }
-    Ok(if wrong { WRONG } else { 0 })
+    Ok(if wrong { EX_CONFIG } else { 0 })
 }
 
 /// What follows from the `address` of an account.

@@ -16,7 +16,7 @@ use crate::source::WINDOW;
 use crate::state::Stamp;
 
 /// EX_TEMPFAIL: the MTA keeps the message and tries again.
-const TRY_AGAIN: u8 = 75;
+const EX_TEMPFAIL: u8 = 75;
 
 pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {
     deliver(config, allow_root, output).map(|()| 0)
@@ -25,7 +25,7 @@ pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8
 /// The exit code of a delivery that failed, whatever the error: something is wrong here, and not with the message. An MTA
 /// sends a message back for any other code (EX_USAGE, EX_CONFIG …), and keeps it for this one.
 pub(super) fn exit_code(usual: u8) -> u8 {
-    if usual == 0 { 0 } else { TRY_AGAIN }
+    if usual == 0 { 0 } else { EX_TEMPFAIL }
 }
 
 fn deliver(config: &Path, allow_root: bool, output: &Output) -> Result<()> {

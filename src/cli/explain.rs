@@ -18,7 +18,7 @@ use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, as_delivered,
 use crate::pass::{self, Explanation, World};
 
 /// The largest message that is read, in bytes.
-const MOST: u64 = 100 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: u64 = 100 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -109,15 +109,15 @@ fn read(file: &Path) -> Result<(Vec<u8>, Timestamp)> {
     let failed = |e: std::io::Error| Error::permanent(Kind::Usage, format!("reading {name}")).because(e);
     let mut bytes = Vec::new();
     let arrived = if file == Path::new("-") {
-        std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes).map_err(failed)?;
+        std::io::stdin().lock().take(MAX_MESSAGE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
         Timestamp::now()
     } else {
         let opened = std::fs::File::open(file).map_err(failed)?;
         let modified = opened.metadata().and_then(|m| m.modified()).ok().and_then(|at| Timestamp::try_from(at).ok());
-        opened.take(MOST + 1).read_to_end(&mut bytes).map_err(failed)?;
+        opened.take(MAX_MESSAGE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
         modified.unwrap_or_else(Timestamp::now)
     };
-    if bytes.len() as u64 > MOST {
+    if bytes.len() as u64 > MAX_MESSAGE_BYTES {
         return Err(Error::permanent(Kind::Usage, format!("{name} is larger than 100 MiB")));
     }
     Ok((as_delivered(&bytes), arrived))

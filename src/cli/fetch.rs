@@ -20,9 +20,9 @@ use crate::net::oauth;
 use crate::pass::{self, Passed, Relays, Report, Upkeep, World, on_own_thread};
 use crate::pipeline::{self, Job};
 
-/// So many accounts are fetched at the same time.
+/// How many accounts are fetched at the same time.
 const AT_ONCE: usize = 8;
-/// So long the outbox is emptied at the end; what is left waits for the next run.
+/// How long `fetch` sends at its end. What is left waits for the next run.
 const SENDING: Duration = Duration::from_secs(120);
 
 pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: &Output) -> Result<u8> {

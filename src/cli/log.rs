@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pass::World;
 use crate::state::{EntryId, HowItLeft, JournalRow, OutboxRow};
 
-/// So many outbox items of one message are shown.
+/// How many outbox items of one message are shown.
 const MOST_ITEMS: u32 = 100;
 /// How many entries are read at a time while others are looked for.
 const BATCH: u32 = 500;

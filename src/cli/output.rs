@@ -217,11 +217,11 @@ pub(super) fn of(count: usize, noun: &str) -> String {
 fn pass_line(report: &Passed) -> String {
     let mut folders: Vec<(&String, &u64)> = report.folders.iter().collect();
     folders.sort_by_key(|(name, count)| (std::cmp::Reverse(**count), (*name).clone()));
-    const SHOWN: usize = 6;
+    const NAMED_FOLDERS: usize = 6;
     let mut where_to: Vec<String> =
-        folders.iter().take(SHOWN).map(|(name, count)| format!("{count} {}", clean::short(name, 60))).collect();
-    if folders.len() > SHOWN {
-        where_to.push(format!("{} more folders", folders.len() - SHOWN));
+        folders.iter().take(NAMED_FOLDERS).map(|(name, count)| format!("{count} {}", clean::short(name, 60))).collect();
+    if folders.len() > NAMED_FOLDERS {
+        where_to.push(format!("{} more folders", folders.len() - NAMED_FOLDERS));
     }
     if report.discarded > 0 {
         where_to.push(format!("{} discarded", report.discarded));

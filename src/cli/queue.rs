@@ -18,14 +18,14 @@ use crate::error::{Error, Kind, Result};
 use crate::pass::{self, OutboxReport, Relays, World};
 use crate::state::{About, OutboxRow, OutboxState, RecipientEnd};
 
-/// A pass that nobody waits for ends after this; what is left is for the next one.
-const LONGEST: Duration = Duration::from_secs(600);
-/// So long another process that sends is waited for.
-const ANOTHER: Duration = Duration::from_secs(10);
-/// The time between two looks whether it has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// So many rows `--all` shows, the newest.
-const MOST: u32 = 100_000;
+/// A pass that nobody waits for ends after this time. The next one sends the rest.
+const SENDING_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long to wait for another process that is sending.
+const OTHER_SENDER_TIMEOUT: Duration = Duration::from_secs(10);
+/// The time between two checks whether it has ended.
+const OTHER_SENDER_POLL: Duration = Duration::from_millis(50);
+/// How many of the newest rows `--all` shows.
+const MAX_ROWS: u32 = 100_000;
 
 const COLUMNS: [TableColumn; 7] = [
     ("NUMBER", Fit::Number),
@@ -92,7 +92,7 @@ pub(super) fn run(config: &Path, queue: &Queue, allow_root: bool, output: &Outpu
 fn list(world: &World, all: bool, output: &Output) -> Result<u8> {
     // The oldest first: that is the order in which they are sent.
     let rows = match all {
-        true => world.store.outbox(None, MOST)?.into_iter().rev().collect(),
+        true => world.store.outbox(None, MAX_ROWS)?.into_iter().rev().collect(),
         false => world.store.still_to_tell()?,
     };
     let about = rows.iter().map(|row| world.store.about(row.entry)).collect::<Result<Vec<_>>>()?;
@@ -181,14 +181,14 @@ fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
     let relays = Relays::of(&setup.config);
     let told = setup::block_on(async {
         let stop = signals::stop_token(output)?;
-        let until = Instant::now() + ANOTHER;
+        let until = Instant::now() + OTHER_SENDER_TIMEOUT;
         loop {
-            let told = pass::tell(world, &relays, LONGEST, &stop).await?;
+            let told = pass::tell(world, &relays, SENDING_TIMEOUT, &stop).await?;
             if !told.by_another || stop.is_cancelled() || Instant::now() > until {
                 return Ok::<_, Error>(told);
             }
             // What another process was just ending with may be what is wanted now.
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(OTHER_SENDER_POLL).await;
         }
     })?;
     report(&told, output);

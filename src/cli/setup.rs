@@ -28,9 +28,9 @@ use crate::pass::Upkeep;
 use crate::pipeline::Job;
 use crate::user;
 
-/// So long such a thread is waited for.
+/// How long to wait for such a thread.
 const LEFT_ALONE: Duration = Duration::from_millis(500);
-/// So long a provider is waited for that was asked for new tokens when the program was to stop.
+/// How long to wait, when the program stops, for a provider that was asked for new tokens.
 const LAST_TOKENS: Duration = Duration::from_secs(2);
 
 /// Sends the log to standard error: warnings, with `-v` what happens, with `-vv` the dialogue. Only our own events

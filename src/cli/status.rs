@@ -24,8 +24,8 @@ use crate::pass::World;
 
 /// The time between two looks of `--watch`.
 const REDRAW: Duration = Duration::from_secs(1);
-/// So much of an error is shown, in characters.
-const LONGEST: usize = 300;
+/// How much of an error is shown, in characters.
+const SHOWN_ERROR_CHARS: usize = 300;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -121,7 +121,7 @@ fn page(status: &Status, now: Timestamp, columns: usize) -> String {
     let mut line = |first: &str, text: &str| page.push_str(&width::wrapped(first, width + 2, text, columns));
     line("outbox", &outbox(&status.outbox));
     for rest in &status.outbox.resting {
-        let cause = clean::short(&rest.cause, LONGEST);
+        let cause = clean::short(&rest.cause, SHOWN_ERROR_CHARS);
         line("", &format!("the relay {} rests until {}: {cause}", rest.relay, when(rest.until, now)));
     }
     page
@@ -171,7 +171,7 @@ fn details(account: &AccountStatus, now: Timestamp, runs: bool) -> Vec<String> {
     }
     if let Some(trouble @ AccountTrouble { text, since, times, .. }) = &account.trouble {
         let often = if *times == 1 { "once".to_owned() } else { format!("{times} times") };
-        lines.push(format!("failed {often} since {}: {}", when(*since, now), clean::short(text, LONGEST)));
+        lines.push(format!("failed {often} since {}: {}", when(*since, now), clean::short(text, SHOWN_ERROR_CHARS)));
         lines.extend(helps(&account.name, trouble, runs).map(|helps| format!("what helps: {helps}")));
     }
     lines

@@ -21,11 +21,11 @@ use crate::filter::trial::{self, TestVerdict};
 /// A test failed. Not a code of sysexits: nothing is wrong with program or input, and scripts ask for yes or no.
 const FAILED: u8 = 1;
 /// EX_CONFIG: a file cannot be read as rules.
-const WRONG: u8 = 78;
-/// So many levels of folders are looked through.
+const EX_CONFIG: u8 = 78;
+/// How many levels of folders are searched.
 const MOST_LEVELS: usize = 16;
 /// The largest message that a test may name, in bytes.
-const MOST: u64 = 100 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: u64 = 100 * 1024 * 1024;
 
 pub(super) fn run(config: &Path, files: &[PathBuf], allow_none: bool, output: &Output) -> Result<u8> {
     let TestSummary { verdicts, without, unreadable } = match files {
@@ -46,7 +46,7 @@ pub(super) fn run(config: &Path, files: &[PathBuf], allow_none: bool, output: &O
     Ok(match (unreadable, failed + without.len()) {
         (0, 0) => 0,
         (0, _) => FAILED,
-        _ => WRONG,
+        _ => EX_CONFIG,
     })
 }
 
@@ -187,7 +187,7 @@ fn told<T>(result: Result<T, Vec<Problem>>, output: &Output) -> Result<T> {
 fn open(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path)?;
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST), &mut bytes)?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_MESSAGE_BYTES), &mut bytes)?;
     Ok(bytes)
 }
 

@@ -51,12 +51,12 @@ pub(super) static SHAPE: Shape = Shape {
         (
             "oauth2",
             "In the place of `password`: the provider at which `mailsluice login ACCOUNT` signs in once, `google`, `microsoft`, `yahoo`, `fastmail` or `yandex`, or {provider:, client_id:, client_secret:, …}. From then on access tokens are made as they are needed.",
-            super::oauth::TAKES,
+            super::oauth::OAUTH2_TAKES,
         ),
         (
             "auth",
             "The only mechanism to log in by. Default: the strongest that the server offers. `external`: by the `client_cert` of the server.",
-            Takes::Word(auth::WORDS),
+            Takes::Word(auth::MECHANISM_WORDS),
         ),
         (
             "folders",

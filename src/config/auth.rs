@@ -65,7 +65,7 @@ impl Mechanism {
 }
 
 /// The words of `auth`, in the order of the docs.
-pub(super) const WORDS: &[&str] = &[
+pub(super) const MECHANISM_WORDS: &[&str] = &[
     "scram-sha-256-plus",
     "scram-sha-256",
     "scram-sha-1",
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn every_word_means_something() {
         let meant: Vec<&str> = MEANINGS.iter().map(|(word, _)| *word).collect();
-        assert_eq!(meant, WORDS);
+        assert_eq!(meant, MECHANISM_WORDS);
         for (word, auth) in MEANINGS {
             let Some(mechanism) = auth.only else { continue };
             assert_eq!((mechanism.name().to_lowercase().as_str(), Some(mechanism.needs())), (*word, auth.needs));

@@ -46,7 +46,7 @@ pub(super) static HEAD: Shape = Shape {
 };
 
 /// How deep filters may include each other.
-const DEEPEST: usize = 8;
+const MAX_INCLUDE_DEPTH: usize = 8;
 
 /// Rules that were named or written in the config, in order.
 #[derive(Clone, Debug)]
@@ -275,7 +275,7 @@ impl FilterFiles {
         base: &Base,
         problems: &mut Problems,
     ) -> Option<FilterSource> {
-        if self.open.iter().any(|open| open == path) || self.open.len() >= DEEPEST {
+        if self.open.iter().any(|open| open == path) || self.open.len() >= MAX_INCLUDE_DEPTH {
             problems.error(node.span, "filters include each other in a circle, or more than 8 deep");
             return None;
         }

@@ -5,7 +5,7 @@ use super::reader;
 use super::yaml::Node;
 
 /// The longest address: a path has 256 octets with its brackets (RFC 5321 4.5.3.1.3).
-pub const LONGEST: usize = 254;
+pub const MAX_ADDRESS_BYTES: usize = 254;
 
 /// Whether it is a bare address that somebody would write into a config. No program takes it for an option, and quoted
 /// local parts are left out: nobody who forwards or is answered has one, and few servers read them alike.
@@ -17,7 +17,7 @@ pub fn is_address(text: &str) -> bool {
 /// the grammar, dots may stand anywhere in a local part (such addresses exist), and blanks and angle brackets may stand
 /// nowhere, not even quoted: servers have taken them for the end of the address.
 pub fn flaw(text: &str) -> Option<&'static str> {
-    if text.len() > LONGEST {
+    if text.len() > MAX_ADDRESS_BYTES {
         return Some("it is too long");
     }
     if text.chars().any(is_never_allowed) {

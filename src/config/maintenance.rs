@@ -11,7 +11,7 @@ use super::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use super::yaml::{Document, Node, Span, Value, YamlKey};
 use crate::clean;
 
-const STEPS: Takes = Takes::Some(&Takes::Either(&[
+const ACTIONS_TAKE: Takes = Takes::Some(&Takes::Either(&[
     Takes::Word(&["keep", "discard", "stop", "defer"]),
     Takes::Rules("an action"),
     Takes::Rules("a rule"),
@@ -24,8 +24,8 @@ pub(super) static SHAPE: Shape = Shape {
         ("name", "What the log and `mailsluice maintain` call it. Default: its folders.", Takes::Text),
         ("folder", "The local folders, names or patterns (`*`, `%`), a list or one alone. Required.", TEXTS),
         ("if", "The condition; without one it is for every message in them.", Takes::Rules("a condition")),
-        ("do", "What to do when it holds: one action or a list; nothing that tells anybody anything.", STEPS),
-        ("else", "What to do when it does not hold.", STEPS),
+        ("do", "What to do when it holds: one action or a list; nothing that tells anybody anything.", ACTIONS_TAKE),
+        ("else", "What to do when it does not hold.", ACTIONS_TAKE),
         ("uses", "Instead of `do`: a shipped filter, or a file of your own.", Takes::Text),
         ("with", "The values of that filter's parameters.", Takes::Named(&Takes::Anything)),
         ("every", "The time between two runs, at least 1h. Default: 1d.", Takes::Duration),
@@ -47,7 +47,7 @@ pub struct Maintenance {
     pub folders: Vec<String>,
     /// The time between two runs.
     pub every: Duration,
-    /// So many messages of each folder, the newest, are left alone.
+    /// How many of the newest messages in each folder are left alone.
     pub keep_newest: u64,
     /// A rule file with its one rule.
     pub rule: FilterSource,

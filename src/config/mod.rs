@@ -105,7 +105,7 @@ pub struct Config {
     pub maildir: MailRoot,
     /// The folder of the state database, locks and spool; 0700.
     pub state: PathBuf,
-    /// So many bytes of what mail was before rules changed it are kept, for `undo`.
+    /// How many bytes of originals are kept for `undo`.
     pub originals: u64,
     /// The accounts, in the order of the file.
     pub accounts: Vec<Account>,
@@ -327,7 +327,7 @@ pub enum First {
 pub enum PointInTime {
     /// Midnight, local time, of a date.
     Date(Timestamp),
-    /// So long before now.
+    /// This long before now.
     Ago(Duration),
 }
 

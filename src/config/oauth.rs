@@ -16,7 +16,7 @@ use super::yaml::{Node, Value};
 use crate::clean;
 
 /// What stands behind `oauth2`.
-pub(super) const TAKES: Takes = Takes::Either(&[Takes::Word(&NAMES), Takes::Section(&SHAPE)]);
+pub(super) const OAUTH2_TAKES: Takes = Takes::Either(&[Takes::Word(&NAMES), Takes::Section(&SHAPE)]);
 
 const NAMES: [&str; 5] = ["google", "microsoft", "yahoo", "fastmail", "yandex"];
 

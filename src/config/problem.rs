@@ -10,9 +10,9 @@ use super::yaml::Span;
 use crate::clean;
 
 /// How many problems are worth showing at once.
-pub const MOST: usize = 100;
+pub const MAX_PROBLEMS: usize = 100;
 /// How many characters of a long line are shown.
-const SHOWN: usize = 100;
+const SHOWN_LINE_CHARS: usize = 100;
 /// How many of them stand before the place that matters.
 const SHOWN_BEFORE: usize = 40;
 
@@ -192,11 +192,11 @@ impl ShownLine {
 
 /// The part of a line of `length` characters that is shown when `start` matters.
 fn window(length: usize, start: usize) -> (usize, usize) {
-    if length <= SHOWN {
+    if length <= SHOWN_LINE_CHARS {
         return (0, length);
     }
     let from = start.saturating_sub(SHOWN_BEFORE);
-    (from, length.min(from + SHOWN))
+    (from, length.min(from + SHOWN_LINE_CHARS))
 }
 
 /// A character as it is shown. Tabs become one space: `clean::line` drops white space at the end, and one
@@ -334,9 +334,9 @@ impl Problems {
 
     fn cut(&mut self) {
         let (total, severity) = (self.list.len(), if self.has_errors() { Severity::Error } else { Severity::Warning });
-        if total > MOST {
-            self.list.truncate(MOST);
-            self.push(severity, None, format!("{} more problems are not shown", total - MOST));
+        if total > MAX_PROBLEMS {
+            self.list.truncate(MAX_PROBLEMS);
+            self.push(severity, None, format!("{} more problems are not shown", total - MAX_PROBLEMS));
         }
     }
 
@@ -440,8 +440,8 @@ mod tests {
         }
         problems.error(Span { line: 9, column: 1, length: 1 }, "wrong");
         let list = problems.into_vec();
-        assert_eq!((list.len(), list[MOST].severity), (MOST + 1, Severity::Error));
-        assert_eq!(list[MOST].message, "51 more problems are not shown");
+        assert_eq!((list.len(), list[MAX_PROBLEMS].severity), (MAX_PROBLEMS + 1, Severity::Error));
+        assert_eq!(list[MAX_PROBLEMS].message, "51 more problems are not shown");
     }
 
     #[test]

@@ -49,12 +49,12 @@ pub(super) static SHAPE: Shape = Shape {
         (
             "oauth2",
             "SMTP, in the place of `password`: the provider at which `mailsluice login RELAY` signs in once, as for an account. An account and a relay with the same provider, client id and user share one sign-in.",
-            super::oauth::TAKES,
+            super::oauth::OAUTH2_TAKES,
         ),
         (
             "auth",
             "SMTP: the only mechanism to log in by. Default: the strongest that the server offers. `external`: by the `client_cert` of the server; `token`: the password is an access token.",
-            Takes::Word(auth::WORDS),
+            Takes::Word(auth::MECHANISM_WORDS),
         ),
         (
             "from",

@@ -29,7 +29,7 @@ enum RetentionWord {
     MarkSeen,
 }
 
-const WORDS: &[(&str, RetentionWord)] =
+const RETENTION_WORDS: &[(&str, RetentionWord)] =
     &[("keep", RetentionWord::Keep), ("delete", RetentionWord::Delete), ("mark_seen", RetentionWord::MarkSeen)];
 
 /// The value of `retention`.
@@ -57,7 +57,7 @@ fn read_word(node: &Node, problems: &mut Problems) -> Option<RetentionWord> {
         problems.error(node.span, message).hint(format!("write {{{key}: {value}}}"));
         return None;
     }
-    reader::choice(node, WORDS, problems)
+    reader::choice(node, RETENTION_WORDS, problems)
 }
 
 fn read_long(node: &Node, problems: &mut Problems) -> Option<Retention> {

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::PointInTime;
 
 /// The longest duration that can be written: 100 years.
-pub const LONGEST: Duration = Duration::from_secs(36_500 * 86_400);
+pub const MAX_DURATION: Duration = Duration::from_secs(36_500 * 86_400);
 
 const TIME_UNITS: &[(&str, u64)] = &[("s", 1), ("m", 60), ("h", 3600), ("d", 86_400), ("w", 604_800)];
 const SIZE_UNITS: &[(&str, u64)] = &[("", 1), ("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
@@ -39,7 +39,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let seconds = scaled(number, unit, TIME_UNITS)
         .ok_or_else(|| UnitError::new("this is not a duration", duration_hint(number, unit)))?;
     let duration = Duration::from_secs(seconds);
-    if duration > LONGEST {
+    if duration > MAX_DURATION {
         return Err(UnitError::new("this duration is longer than 100 years", "write less"));
     }
     Ok(duration)
@@ -183,7 +183,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn durations_round_trip(seconds in 0..=LONGEST.as_secs()) {
+        fn durations_round_trip(seconds in 0..=MAX_DURATION.as_secs()) {
             let duration = Duration::from_secs(seconds);
             prop_assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));
         }

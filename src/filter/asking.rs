@@ -40,18 +40,18 @@ impl From<Unanswered> for Break {
     }
 }
 
-/// So much a message may write into the state.
+/// How much a message may write to the state.
 const MAX_WRITES: usize = 1000;
-/// So many different questions to the state a message may cost: each is asked again when its decision is recorded.
+/// How many different questions a message may ask the state: each is asked again when its decision is recorded.
 const MAX_READS: usize = 1000;
-/// So many programs a message may start; more is a mistake in a script.
+/// How many programs a message may start. More is a mistake in a script.
 const MAX_PROGRAMS: usize = 100;
-/// So many patterns with values of the message are kept compiled.
+/// How many patterns with values of the message are kept compiled.
 const MAX_PATTERNS: usize = 100;
-/// So many reasons are kept: a script may ask conditions in a loop.
+/// How many reasons are kept: a script may ask conditions in a loop.
 const MAX_REASONS: usize = 100;
 /// The longest value kept for an explanation, in bytes.
-const SHOWN: usize = 200;
+const KEPT_VALUE_BYTES: usize = 200;
 
 /// What conditions see of the message and the world, and what they note.
 pub(super) struct Asking<'a> {
@@ -382,7 +382,7 @@ impl<'a> Asking<'a> {
     pub(super) fn saw(&mut self, holds: bool, value: impl FnOnce() -> String) {
         if holds || self.trace.is_some() {
             self.saw = value();
-            self.saw.truncate(self.saw.floor_char_boundary(SHOWN));
+            self.saw.truncate(self.saw.floor_char_boundary(KEPT_VALUE_BYTES));
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) enum ReplacedText {
     Regex(Regex),
 }
 
-/// So many replacements may be asked for in one value.
+/// How many replacements one value may ask for.
 const MAX_REPLACEMENTS: usize = 100;
 
 impl TextChange {

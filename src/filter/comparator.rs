@@ -103,7 +103,7 @@ const SIZE_LIMIT: usize = 1024 * 1024;
 const MAX_LITERALS: usize = 8;
 const LONGEST_LITERAL: usize = 200;
 /// A longer value is searched with a regular expression, in bytes.
-const LONG: usize = 1024;
+const MIN_REGEX_BYTES: usize = 1024;
 /// The longest text that a capture keeps, in characters.
 const MAX_CAPTURE: usize = 1024;
 
@@ -268,7 +268,7 @@ impl Literal {
     fn fits(&self, value: &str, ordinary: &str, is_of_text: bool, asking: &mut Asking<'_>) -> bool {
         let wanted = self.ordinary.as_deref().filter(|_| is_of_text).unwrap_or(&self.written);
         if self.place == fold::FoldAnchor::Within
-            && value.len() > LONG
+            && value.len() > MIN_REGEX_BYTES
             && let Some(pattern) =
                 self.pattern.get_or_init(|| Pattern::of(&[Meant::Contains(self.written.to_string())]).ok())
         {

@@ -56,8 +56,8 @@ static RULE: Shape = Shape {
             Takes::Section(&for_each::KEYS),
         ),
         ("if", "The condition; without one the rule is for every message.", Takes::Section(&CONDITION)),
-        ("do", "What to do when it holds: one action or a list of actions and rules.", STEPS),
-        ("else", "What to do when it does not hold.", STEPS),
+        ("do", "What to do when it holds: one action or a list of actions and rules.", STEPS_TAKE),
+        ("else", "What to do when it does not hold.", STEPS_TAKE),
         ("uses", "Instead of `do`: a shipped filter, or a file of your own.", Takes::Text),
         ("with", "The values of that filter's parameters.", Takes::Named(&Takes::Anything)),
         (
@@ -68,12 +68,12 @@ static RULE: Shape = Shape {
     ],
 };
 
-const STEP: Takes = Takes::Either(&[
+const STEP_TAKES: Takes = Takes::Either(&[
     Takes::Word(&["keep", "discard", "stop", "defer"]),
     Takes::Rules("an action"),
     Takes::Rules("a rule"),
 ]);
-const STEPS: Takes = Takes::Some(&STEP);
+const STEPS_TAKE: Takes = Takes::Some(&STEP_TAKES);
 
 /// A condition: the words of `conditions/`.
 pub(super) static CONDITION: Shape = Shape { what: "a condition", keys: &conditions::KEYS };
@@ -314,7 +314,7 @@ impl<'d, 's> Compiler<'d, 's> {
             Value::Map(entries) => entries.as_slice(),
             _ => &[],
         };
-        let word = |key: &str| conditions::WORDS.iter().find(|word| word.key.0 == key);
+        let word = |key: &str| conditions::CONDITION_WORDS.iter().find(|word| word.key.0 == key);
         let parts: Vec<(&conditions::ConditionWord, &Node)> =
             entries.iter().filter_map(|(key, node)| Some((word(&key.text)?, node))).collect();
         if matches!(&node.value, Value::Map(entries) if entries.is_empty()) {
@@ -391,7 +391,7 @@ impl<'d, 's> Compiler<'d, 's> {
             return self.action(node).map(Step::Do);
         }
         let words: Vec<(&str, &actions::ActionWord)> =
-            actions::WORDS.iter().filter(|word| word.bare.is_some()).map(|word| (word.key.0, word)).collect();
+            actions::ACTION_WORDS.iter().filter(|word| word.bare.is_some()).map(|word| (word.key.0, word)).collect();
         if let Some(word) = node.as_text().filter(|text| actions::KEYS.iter().any(|(key, _, _)| key == text))
             && !words.iter().any(|(key, _)| *key == word)
         {
@@ -406,7 +406,7 @@ impl<'d, 's> Compiler<'d, 's> {
     fn action(&mut self, node: &Node) -> Option<Box<dyn Verb>> {
         let map = MapReader::new(node, &ACTION, &mut self.problems);
         let found: Vec<(&actions::ActionWord, &Node)> =
-            actions::WORDS.iter().filter_map(|word| Some((word, map.take(word.key.0)?))).collect();
+            actions::ACTION_WORDS.iter().filter_map(|word| Some((word, map.take(word.key.0)?))).collect();
         let at = found.first().and_then(|(word, _)| map.key_span(word.key.0));
         match found.as_slice() {
             [(word, _)] if word.tells && self.shared.is_silent => {

@@ -3,7 +3,7 @@
 use memchr::memchr2_iter;
 
 /// A longer text is folded as a whole, in bytes; a shorter one is compared as it stands.
-const LONG: usize = 1024;
+const MIN_FOLDED_BYTES: usize = 1024;
 
 /// The folded form: two texts that differ in case alone have the same.
 pub(super) fn folded(text: &str) -> String {
@@ -56,7 +56,7 @@ pub(super) fn is(text: &str, wanted: &str) -> bool {
 
 /// Whether a text holds a folded one, but for case.
 pub(super) fn contains(text: &str, wanted: &str) -> bool {
-    if text.len() > LONG || !by_bytes(text, wanted) {
+    if text.len() > MIN_FOLDED_BYTES || !by_bytes(text, wanted) {
         // In linear time, whatever a message repeats.
         return memchr::memmem::find(folded(text).as_bytes(), wanted.as_bytes()).is_some();
     }

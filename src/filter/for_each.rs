@@ -22,8 +22,8 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
-/// So many values a rule is asked for.
-const MOST: usize = 100;
+/// For how many values a rule is applied.
+const MAX_ITERATIONS: usize = 100;
 
 /// What a rule is for each of.
 #[derive(Debug)]
@@ -94,8 +94,8 @@ impl ForEach {
     /// The values of this message, each once, with the names that it has.
     pub(super) fn of(&self, asking: &Asking<'_>) -> Result<Vec<BoundNames>, Break> {
         match self.values_of(asking) {
-            values if values.len() <= MOST => Ok(values),
-            _ => Err(Break::Failed(format!("more than {MOST} values for one rule"))),
+            values if values.len() <= MAX_ITERATIONS => Ok(values),
+            _ => Err(Break::Failed(format!("more than {MAX_ITERATIONS} values for one rule"))),
         }
     }
 
@@ -117,7 +117,7 @@ impl ForEach {
             if !is_known {
                 once.push(self.names().into_iter().zip(value).collect());
             }
-            if once.len() > MOST {
+            if once.len() > MAX_ITERATIONS {
                 break;
             }
         }

@@ -134,7 +134,7 @@ pub(super) fn would_answer(run: &mut Run<'_>, personal: bool) -> Result<Result<S
     check(run, &answering)
 }
 
-/// So many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
+/// This many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
 const MOST_HOPS: usize = 50;
 
 /// The fields by which programs know what they have forwarded: ours, Pigeonhole's, Cyrus', and that of procmail's recipes.

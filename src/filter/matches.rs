@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 
 use regex::{Captures, Regex};
 
-/// What is found later is not looked for.
-const LONGEST: Duration = Duration::from_secs(1);
-/// The clock is looked at once in so many matches.
-const LOOK: usize = 16;
+/// Matches that would be found later are ignored.
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(1);
+/// The clock is checked once in this many matches.
+const CLOCK_EVERY_MATCHES: usize = 16;
 
 /// The matches with their groups.
 pub(super) fn all<'t>(regex: &Regex, text: &'t str) -> impl Iterator<Item = Captures<'t>> {
     let start = Instant::now();
-    let is_in_time = move |number: usize| !number.is_multiple_of(LOOK) || start.elapsed() < LONGEST;
+    let is_in_time =
+        move |number: usize| !number.is_multiple_of(CLOCK_EVERY_MATCHES) || start.elapsed() < SEARCH_TIMEOUT;
     regex.captures_iter(text).enumerate().take_while(move |(number, _)| is_in_time(*number)).map(|(_, found)| found)
 }
 

@@ -3,8 +3,8 @@
 
 use crate::message::{Message, REDIRECTED_FROM};
 
-/// So much of a report is looked at, in bytes.
-const MOST: usize = 256 * 1024;
+/// How much of a report is examined, in bytes.
+const MAX_REPORT_BYTES: usize = 256 * 1024;
 /// The fields of a delivery report that name a recipient (RFC 3464 2.3.1 and 2.3.2; the last is Exchange's).
 const RECIPIENTS: [&str; 3] = ["Final-Recipient", "Original-Recipient", "X-Actual-Recipient"];
 
@@ -14,7 +14,7 @@ pub(super) fn is_about_a_forward(message: &Message, is_own: &dyn Fn(&str) -> boo
     if !message.is_bounce() && !message.is_report() {
         return false;
     }
-    let body = message.raw_body(MOST);
+    let body = message.raw_body(MAX_REPORT_BYTES);
     let is_to = |value: &str| {
         let address = value.rsplit(';').next().unwrap_or(value).trim().trim_matches(['<', '>']);
         to.iter().any(|to| to.eq_ignore_ascii_case(address))

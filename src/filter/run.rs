@@ -12,9 +12,9 @@ use super::within::Inner;
 use crate::decision::{Action, Decision, Deferral, Failure, Filing, Place, Telling, Way};
 use crate::message::{Edit, Flags, Message};
 
-/// So many edited versions a message may have: each is a copy of its header block.
+/// How many edited versions a message may have: each is a copy of its header block.
 const MAX_VERSIONS: usize = 32;
-/// So many actions a message may have; more is a mistake in a script.
+/// How many actions a message may have. More is a mistake in a script.
 pub(super) const MAX_ACTIONS: usize = 100;
 
 /// What the actions so far amount to.

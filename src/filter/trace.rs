@@ -57,7 +57,7 @@ pub enum TraceLine {
 }
 
 /// The longest value that is shown, in characters.
-const SHOWN: usize = 70;
+const SHOWN_VALUE_CHARS: usize = 70;
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -69,15 +69,23 @@ impl fmt::Display for TraceLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = |holds: bool| if holds { "yes" } else { "no " };
         match self {
-            Self::Rule { name } => write!(f, "rule {}", clean::short(name, SHOWN)),
+            Self::Rule { name } => write!(f, "rule {}", clean::short(name, SHOWN_VALUE_CHARS)),
             Self::Group { word, holds } => write!(f, "{} {word}", mark(*holds)),
             Self::Condition { text, saw, holds } if saw.is_empty() => {
-                write!(f, "{} {}", mark(*holds), clean::short(text, 2 * SHOWN))
+                write!(f, "{} {}", mark(*holds), clean::short(text, 2 * SHOWN_VALUE_CHARS))
             }
             Self::Condition { text, saw, holds } => {
-                write!(f, "{} {}: {}", mark(*holds), clean::short(text, 2 * SHOWN), clean::short(saw, 2 * SHOWN))
+                write!(
+                    f,
+                    "{} {}: {}",
+                    mark(*holds),
+                    clean::short(text, 2 * SHOWN_VALUE_CHARS),
+                    clean::short(saw, 2 * SHOWN_VALUE_CHARS)
+                )
             }
-            Self::Captured { name, value } => write!(f, "${{{name}}} is \"{}\"", clean::short(value, SHOWN)),
+            Self::Captured { name, value } => {
+                write!(f, "${{{name}}} is \"{}\"", clean::short(value, SHOWN_VALUE_CHARS))
+            }
             Self::Action { text } => write!(f, "-> {}", clean::line(text.as_bytes())),
             Self::Note { text } => write!(f, "-- {}", clean::line(text.as_bytes())),
         }

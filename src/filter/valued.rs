@@ -40,7 +40,7 @@ pub(super) struct Valued {
 }
 
 /// The longest text of a pattern with its values, in bytes: each is compiled for the message.
-const LONGEST: usize = 8 * 1024;
+const MAX_PATTERN_BYTES: usize = 8 * 1024;
 
 impl Valued {
     /// Refuses expressions that could not be used whatever the values are.
@@ -138,7 +138,7 @@ pub(super) fn pattern(kind: ComparisonKind, text: &str) -> Result<Pattern, regex
 /// Compiles a text with its values; one that is too long can be none.
 pub(super) fn pattern_of_message(kind: ComparisonKind, text: &str) -> Result<Arc<Pattern>, Break> {
     let too_long = || Break::NoAnswer("the value in it is too long".to_owned());
-    if text.len() > LONGEST {
+    if text.len() > MAX_PATTERN_BYTES {
         return Err(too_long());
     }
     pattern(kind, text).map(Arc::new).map_err(|_| too_long())

@@ -9,11 +9,11 @@ use super::run::{MAX_ACTIONS, Run};
 use crate::decision::Action;
 use crate::message::{Apart, MAX_WITHIN, Message, NotSplit};
 
-/// So many actions the messages within one may have together.
+/// How many actions the messages within one message may have together.
 const MAX_ACTIONS_WITHIN: usize = 500;
-/// So many of them may go to others: one mail makes no storm.
+/// How many of these may send something: one message must not cause a storm.
 const MAX_TOLD_WITHIN: usize = 20;
-/// So long they may take together; the time in which programs answer does not count.
+/// How long they may take together, without the time in which programs answer.
 const MAX_TIME_WITHIN: Duration = Duration::from_secs(10);
 /// A message that came within so many others is not split.
 const MAX_SPLIT_DEPTH: usize = 3;

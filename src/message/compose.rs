@@ -8,7 +8,7 @@ use super::words::hex_digit;
 pub const MAX_COMPOSED: usize = 8 * 1024;
 
 /// Lines are folded here where blanks allow it: 78 would do (RFC 5322 2.1.1), but not with encoded words (RFC 2047 2).
-const LINE: usize = 76;
+const FOLDED_LINE_CHARS: usize = 76;
 /// No line is longer, its end not counted, blanks or not.
 const HARD_LINE: usize = 998;
 /// The longest encoded word (RFC 2047 2).
@@ -138,7 +138,7 @@ impl HeaderLine {
     /// enough for any line: a line with nothing but blanks must not come about.
     fn word(&mut self, word: &str) {
         let is_first = self.out.ends_with(':');
-        if !is_first && self.column + 1 + word.len() > LINE {
+        if !is_first && self.column + 1 + word.len() > FOLDED_LINE_CHARS {
             self.out.push('\n');
             self.column = 0;
         }
@@ -153,7 +153,7 @@ impl HeaderLine {
 fn encoded(text: &str, line: &mut HeaderLine) {
     let mut word = WORD_START.to_owned();
     let is_first = line.out.ends_with(':');
-    let mut most = if is_first { LINE.saturating_sub(line.column + 1).max(SHORTEST_WORD) } else { WORD };
+    let mut most = if is_first { FOLDED_LINE_CHARS.saturating_sub(line.column + 1).max(SHORTEST_WORD) } else { WORD };
     for c in text.chars() {
         let letter = q(c);
         if word.len() + letter.len() + WORD_END.len() > most {
@@ -198,14 +198,14 @@ mod tests {
         assert_eq!(field("X", " a\r\nBcc: b\0c\td "), "X: a Bcc: b c d\n");
         assert_eq!(field("X", ""), "X:\n");
         let long = field("X", &"word ".repeat(40));
-        assert!(long.lines().all(|line| line.len() <= LINE) && long.lines().count() == 3, "{long}");
+        assert!(long.lines().all(|line| line.len() <= FOLDED_LINE_CHARS) && long.lines().count() == 3, "{long}");
     }
 
     #[test]
     fn other_values_are_encoded_in_whole_characters() {
         assert_eq!(field("Subject", "see 請求 書 now"), "Subject: see =?utf-8?Q?=E8=AB=8B=E6=B1=82_=E6=9B=B8?= now\n");
         let long = field("X", &"請".repeat(200));
-        assert!(long.lines().all(|line| line.len() <= LINE), "{long}");
+        assert!(long.lines().all(|line| line.len() <= FOLDED_LINE_CHARS), "{long}");
         assert!(long.lines().all(|line| line.matches("=E8=AB=8B").count() * 9 + 14 >= line.len() - 2), "{long}");
         assert!(field("X", "=?utf-8?Q?a?=").contains("=3D=3F"));
     }

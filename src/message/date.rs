@@ -9,8 +9,8 @@ use jiff::tz::{Offset, TimeZone};
 
 use super::Message;
 
-/// A date is looked for within so many bytes.
-const LONGEST: usize = 200;
+/// A date is searched for within this many bytes.
+const MAX_DATE_BYTES: usize = 200;
 
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
@@ -51,7 +51,7 @@ impl Message {
 /// Reads a date: `Mon, 23 Nov 2026 12:00:00 +0100`, and what people's mail has in its place. The weekday is not
 /// looked at. A zone that is missing or unknown is UTC, and so are the military ones, as RFC 5322 4.3 asks.
 pub fn parse_date(value: &str) -> Option<Zoned> {
-    let text = without_comments(&value[..value.floor_char_boundary(LONGEST)]);
+    let text = without_comments(&value[..value.floor_char_boundary(MAX_DATE_BYTES)]);
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty()).collect();
     let (date, rest) = date_of(&words)?;

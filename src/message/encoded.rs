@@ -6,7 +6,7 @@ use super::text::{self, TextPlaces};
 use super::violations::note;
 use super::{Bytes, Message, Violation, to_lf};
 
-/// So many bytes of encoded messages are looked at in one message.
+/// How many bytes of encoded messages are examined in one message.
 const MAX_ENCODED: usize = 8 * 1024 * 1024;
 /// An encoded message is not looked for within more of them than this.
 const MAX_NESTED: usize = 3;

@@ -8,7 +8,7 @@ use super::params;
 use crate::charsets::NOTHING_SAID;
 
 /// The longest line of a field (RFC 5322 2.1.1).
-const LINE: usize = 998;
+const MAX_LINE_BYTES: usize = 998;
 /// The encodings there are (RFC 2045 6.1).
 const ENCODINGS: [&str; 5] = ["7bit", "8bit", "binary", "quoted-printable", "base64"];
 
@@ -142,7 +142,7 @@ fn checked(field: &str) -> Result<(&str, &str), NoEntity> {
         return Err(NoEntity::NotAscii);
     }
     let (name, value) = field.split_once(':').ok_or_else(|| NoEntity::NoField(shown()))?;
-    let is_line = |line: &str| line.len() <= LINE && !line.trim().is_empty();
+    let is_line = |line: &str| line.len() <= MAX_LINE_BYTES && !line.trim().is_empty();
     if !is_field_name(name) || !field.lines().all(is_line) {
         return Err(NoEntity::NoField(shown()));
     }

@@ -51,7 +51,7 @@ pub fn to_lf(wire: &[u8]) -> Vec<u8> {
 /// says one thing to all has one. CRs at the very end belong to the line end that follows there.
 #[derive(Debug, Default)]
 pub struct OneLineEnd {
-    /// So many CRs ended the last piece.
+    /// How many CRs ended the last piece.
     pending_crs: usize,
 }
 

@@ -26,7 +26,7 @@ pub const MAX_PART_HEADER: usize = 64 * 1024;
 pub const MAX_PART_FIELDS: usize = 200;
 
 /// A longer line is looked at in pieces of this length; a boundary stands in the first.
-const PIECE: usize = 4 * 1024;
+const MAX_LINE_PIECE_BYTES: usize = 4 * 1024;
 /// The header blocks of all parts in the second pass, which are in memory beside those of the first.
 const MAX_OTHER_HEADERS: usize = 4 * 1024 * 1024;
 
@@ -422,10 +422,10 @@ pub(super) fn for_each_piece(reader: &mut impl BufRead, mut each: impl FnMut(&[u
         let mut rest = available;
         let mut goes_on = !available.is_empty();
         while goes_on && !rest.is_empty() {
-            let window = &rest[..rest.len().min(PIECE - carried.len())];
+            let window = &rest[..rest.len().min(MAX_LINE_PIECE_BYTES - carried.len())];
             let length = memchr::memchr(b'\n', window).map_or(window.len(), |lf| lf + 1);
             let (piece, behind) = rest.split_at(length);
-            let is_whole = piece.ends_with(b"\n") || carried.len() + length == PIECE;
+            let is_whole = piece.ends_with(b"\n") || carried.len() + length == MAX_LINE_PIECE_BYTES;
             rest = behind;
             if is_whole && carried.is_empty() {
                 goes_on = each(piece);

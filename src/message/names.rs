@@ -7,7 +7,7 @@ use super::params::Parsed;
 const MAX_OTHERS: usize = 100;
 /// How many bytes they have together.
 const MAX_LENGTH: usize = 8 * 1024;
-/// So many are looked at: most of those that fields hold say the same.
+/// How many are examined: most fields name the same file several times.
 const MAX_LOOKED_AT: usize = 500;
 /// What follows the last dot says of what kind a file is where it is no longer than this.
 const MAX_EXTENSION: usize = 8;

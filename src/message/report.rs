@@ -4,7 +4,7 @@ use super::{Bytes, Message, parse_addresses};
 
 /// The most of a report that is read, in bytes.
 const MAX_REPORT: usize = 256 * 1024;
-/// So many recipients of a report are read.
+/// How many recipients of a report are read.
 const MAX_RECIPIENTS: usize = 100;
 /// The most of the returned header that is read, in bytes.
 const MAX_RETURNED: usize = 64 * 1024;

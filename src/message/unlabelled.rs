@@ -8,7 +8,7 @@ use super::part::Part;
 use super::{Bytes, HeaderIndex, MAX_FIELDS, MAX_PART_FIELDS, Message, headers, html, words};
 use crate::charsets::{Charset, ESCAPE, NOTHING_SAID, Unlabelled};
 
-/// So many bytes behind the header block are looked through for a part that names its charset.
+/// How many bytes after the header block are searched for a part that names its charset.
 const MAX_LOOKED_AT: usize = 64 * 1024;
 
 impl Message {

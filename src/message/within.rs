@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::{Bytes, MAX_TEXT, Message, Part, Violation, headers, to_lf};
 
-/// So many messages within one are taken out of it.
+/// How many messages are taken out of one message.
 pub const MAX_WITHIN: usize = 100;
-/// So many bytes they may have together, for they are in memory.
+/// How many bytes they may have together, because they are kept in memory.
 pub const MAX_WITHIN_BYTES: usize = 64 * 1024 * 1024;
 /// The hyphens behind what introduces a digest of one text, and between its messages (RFC 1153 3 and 4).
 const AFTER_PREAMBLE: usize = 70;

@@ -62,7 +62,7 @@ impl<'a> Mailbox<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::mailbox::LONGEST;
+    use crate::config::mailbox::MAX_ADDRESS_BYTES;
 
     #[test]
     fn what_is_sent() {
@@ -77,7 +77,7 @@ mod tests {
             "a@[IPv6:2001:db8::1]",
             "jürgen@xn--bcher-kva.example",
             "SRS0=x=y=example.org=u@example.com",
-            &format!("{}@example.com", "x".repeat(LONGEST - 12)),
+            &format!("{}@example.com", "x".repeat(MAX_ADDRESS_BYTES - 12)),
         ] {
             assert_eq!(Mailbox::parse(text).unwrap().as_str(), text);
         }
@@ -140,7 +140,7 @@ mod tests {
             "a@[1]2]",
             "a@[b\\c]",
             "a@b(c)",
-            &format!("{}@example.com", "x".repeat(LONGEST - 11)),
+            &format!("{}@example.com", "x".repeat(MAX_ADDRESS_BYTES - 11)),
         ] {
             let error = Mailbox::parse(text).unwrap_err();
             assert!(!error.is_transient());

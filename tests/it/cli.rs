@@ -151,6 +151,7 @@ fn json_is_one_object_a_line_with_these_keys() {
         "remarks",
         "seconds",
         "settled",
+        "version",
     ];
     assert_eq!(keys, expected);
     assert_eq!((&report["account"], &report["new"], &report["failed"]), (&"me".into(), &2.into(), &1.into()));

@@ -12,7 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::providers::MailProtocol;
 
 /// The relay that is taken when nobody names one.
-const FIRST: &str = "default";
+const DEFAULT_RELAY: &str = "default";
 
 /// A config for whoever had none.
 pub(super) fn whole(answers: &InitAnswers, language: Language) -> String {
@@ -33,7 +33,7 @@ pub(super) fn whole(answers: &InitAnswers, language: Language) -> String {
     if !answers.is_known
         && let Some(outgoing) = &answers.outgoing
     {
-        text += &format!("\nrelays:\n{}", relay(answers, outgoing, FIRST, &kept(answers), "  "));
+        text += &format!("\nrelays:\n{}", relay(answers, outgoing, DEFAULT_RELAY, &kept(answers), "  "));
     }
     text += &format!("\n# {sort}\n");
     match answers.filters.is_empty() {
@@ -57,7 +57,7 @@ pub(super) fn for_trial(answers: &InitAnswers) -> String {
     if !answers.is_known
         && let Some(outgoing) = &answers.outgoing
     {
-        text += &format!("relays:\n{}", relay(answers, outgoing, FIRST, &secret, "  "));
+        text += &format!("relays:\n{}", relay(answers, outgoing, DEFAULT_RELAY, &secret, "  "));
     }
     text
 }

@@ -17,7 +17,7 @@ use crate::error::{Error, Kind, Result};
 use answers::{Asker, InitAnswers, SecretSource, ServiceChoice};
 use language::Language;
 
-/// So often a secret is asked for anew when the server refused it: more attempts get some accounts locked.
+/// How often init asks for the secret again after the server refused it: some servers lock an account after more attempts.
 const ATTEMPTS: u32 = 3;
 
 #[derive(Debug, clap::Args)]

@@ -14,7 +14,7 @@ use crate::error::{Error, Kind, Result};
 use crate::net::http::aside;
 use crate::net::oauth::{self, BrowserReturn, CallbackPage, Lasts, Listener, SIGN_IN_TIMEOUT, SignInRequest};
 
-/// So long an address that somebody has to copy may take.
+/// How long a person may take to copy the address.
 const PASTING: Duration = Duration::from_secs(15 * 60);
 /// The longest address that is read, in bytes.
 const MAX_LINE: u64 = 16 * 1024;

@@ -22,7 +22,7 @@ use crate::pass::{self, Relays, SubmittedMessage, World};
 use crate::pipeline;
 
 /// The largest message that is taken, in bytes.
-const MOST: u64 = 100 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: u64 = 100 * 1024 * 1024;
 
 pub(super) fn run(config: &Path, arguments: &[String], allow_root: bool, output: &Output) -> Result<u8> {
     let options = match parse(arguments) {
@@ -153,10 +153,10 @@ fn file(world: &World, mail: &Message) -> Result<()> {
 /// What the caller writes, as far as it was read, and whether that is all of it.
 fn given() -> (Vec<u8>, Result<()>) {
     let mut bytes = Vec::new();
-    let mut input = std::io::Read::take(std::io::stdin().lock(), MOST + 1);
+    let mut input = std::io::Read::take(std::io::stdin().lock(), MAX_MESSAGE_BYTES + 1);
     let read = std::io::Read::read_to_end(&mut input, &mut bytes)
         .map_err(|e| Error::transient(Kind::Disk, "reading the message from standard input").because(e));
-    let is_too_large = bytes.len() as u64 > MOST;
+    let is_too_large = bytes.len() as u64 > MAX_MESSAGE_BYTES;
     let too_large = || Err(Error::permanent(Kind::Usage, "the message is larger than 100 MiB"));
     (bytes, read.and_then(|_| if is_too_large { too_large() } else { Ok(()) }))
 }

@@ -32,7 +32,7 @@ pub use fetched::private_file;
 pub(super) use fetched::{chmod, is_open_to_others};
 pub(super) use written::{read_either, span_of_either};
 
-/// So much of the name of an account or relay is shown, in characters.
+/// How much of the name of an account or relay is shown, in characters.
 const LONGEST_NAME: usize = 80;
 
 /// A password as it was written: the text, or where to ask for it.

@@ -9,7 +9,7 @@ enum CodeArguments {
     Shell(&'static [char]),
     /// Code may stand behind several such options; else the first argument is a script.
     Interpreter(&'static [char]),
-    /// So many arguments that are no options: the code, or another program. Short options may take one besides.
+    /// This many arguments that are not options: the code, or another program. Short options may take one besides.
     First(usize),
     /// The first argument that is no option; short options take none.
     Script,
@@ -67,7 +67,7 @@ const PROGRAMS: [(&[&str], CodeArguments); 9] = [
 /// Where the programs of a system lie.
 const SYSTEM: [&str; 6] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/nix/", "/snap/"];
 /// The same options in words.
-const WORDS: [&str; 8] =
+const CODE_OPTIONS: [&str; 8] =
     ["--command", "--eval", "--execute", "--print", "--run", "--expression", "--split-string", "--init-command"];
 
 /// The places of what may be code, or another program, among a program and its arguments. Rather too many than too few: a
@@ -75,7 +75,7 @@ const WORDS: [&str; 8] =
 pub(in super::super) fn places_of_code<'a>(argv: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut places = Vec::new();
     let mut code: Option<CodeArguments> = None;
-    // So many arguments that are no options may be code, or belong to an option before it.
+    // This many arguments that are not options may be code, or belong to an option before them.
     let mut open = 0_usize;
     let mut has_code = false;
     for (place, argument) in argv.enumerate() {
@@ -114,7 +114,7 @@ pub(in super::super) fn places_of_code<'a>(argv: impl Iterator<Item = &'a str>) 
 
 fn opens(code: CodeArguments, option: &str) -> bool {
     if option.starts_with("--") {
-        return WORDS.iter().any(|known| option.starts_with(known));
+        return CODE_OPTIONS.iter().any(|known| option.starts_with(known));
     }
     match code {
         CodeArguments::Shell(letters) | CodeArguments::Interpreter(letters) => {

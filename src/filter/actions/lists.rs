@@ -27,13 +27,13 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
-const TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]);
+const LIST_TAKES: Takes = Takes::Either(&[Takes::Text, Takes::Section(&KEYS)]);
 
 pub(super) const ADD_TO_LIST: ActionWord = ActionWord::new(
     (
         "add_to_list",
         "Put an entry into a database list: its name, for the sender, or {list: muted, entry: \"${message_id}\", keep_for: 30d}.",
-        TAKES,
+        LIST_TAKES,
     ),
     |node, compiler| read(node, compiler, true),
 );
@@ -42,7 +42,7 @@ pub(super) const REMOVE_FROM_LIST: ActionWord = ActionWord::new(
     (
         "remove_from_list",
         "Take an entry out of a database list: its name, for the sender, or {list: muted, entry: \"${message_id}\"}.",
-        TAKES,
+        LIST_TAKES,
     ),
     |node, compiler| read(node, compiler, false),
 );
@@ -130,7 +130,7 @@ impl Verb for ListChange {
 }
 
 /// The longest entry and the longest value, in bytes.
-const LONGEST: usize = 1000;
+const MAX_ENTRY_BYTES: usize = 1000;
 
 /// Notes the change of a database list; an empty entry is none.
 fn change(
@@ -140,7 +140,7 @@ fn change(
     added: Option<(Option<String>, Option<Duration>)>,
 ) -> Result<(), Break> {
     let mut entry = entry.trim().to_lowercase();
-    entry.truncate(entry.floor_char_boundary(LONGEST));
+    entry.truncate(entry.floor_char_boundary(MAX_ENTRY_BYTES));
     if entry.is_empty() {
         return Ok(());
     }
@@ -148,7 +148,7 @@ fn change(
     let list = list.to_owned();
     let Some((value, keep_for)) = added else { return run.asking.write(Write::Unlist { list, entry }) };
     let value = value.map(|mut value| {
-        value.truncate(value.floor_char_boundary(LONGEST));
+        value.truncate(value.floor_char_boundary(MAX_ENTRY_BYTES));
         value
     });
     let now = run.asking.now().timestamp();

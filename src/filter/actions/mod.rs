@@ -95,7 +95,7 @@ pub(super) use number::MOST_NUMBER;
 const COUNT: usize = 27;
 
 /// All words, in the order of the reference.
-pub(super) const WORDS: [ActionWord; COUNT] = [
+pub(super) const ACTION_WORDS: [ActionWord; COUNT] = [
     fileinto::FILEINTO,
     split::SPLIT,
     keep::KEEP,
@@ -127,10 +127,10 @@ pub(super) const WORDS: [ActionWord; COUNT] = [
 
 /// The keys of an action.
 pub(super) const KEYS: [KeyDoc; COUNT] = {
-    let mut keys = [WORDS[0].key; COUNT];
+    let mut keys = [ACTION_WORDS[0].key; COUNT];
     let mut i = 1;
     while i < keys.len() {
-        keys[i] = WORDS[i].key;
+        keys[i] = ACTION_WORDS[i].key;
         i += 1;
     }
     keys

@@ -255,8 +255,8 @@ pub(in super::super) struct Argv(Vec<Text>);
 
 /// What only a shell understands, where it stands alone.
 fn of_a_shell(argument: &str) -> Option<&str> {
-    const WORDS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "<", "2>&1", "2>/dev/null", ">/dev/null"];
-    WORDS.contains(&argument).then_some(argument)
+    const SHELL_WORDS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "<", "2>&1", "2>/dev/null", ">/dev/null"];
+    SHELL_WORDS.contains(&argument).then_some(argument)
 }
 
 impl Argv {

@@ -69,7 +69,7 @@ fn read_imap(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction
     Some(Box::new(Imap { account: account?, folder, copy }))
 }
 
-/// So long it is known where a message was. A loop comes round sooner.
+/// How long the program remembers where a message was. A loop returns sooner.
 const KNOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
 
 /// A message, by its header, in a folder of an account.

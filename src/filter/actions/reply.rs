@@ -391,7 +391,7 @@ fn rate(node: &Node, problems: &mut Problems) -> Option<(u32, Duration)> {
 
 impl Verb for ReplyAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        let again_after = (self.per == Per::Sender).then_some(units::LONGEST);
+        let again_after = (self.per == Per::Sender).then_some(units::MAX_DURATION);
         let (text, subject) = self.common.expanded(run);
         if let Some(refusal) = guard::by_length(text.len()) {
             run.refused(&refusal);

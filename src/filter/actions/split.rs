@@ -9,7 +9,7 @@ use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Within;
 
-const KINDS: &[&str] = &["digest", "attached"];
+const SPLIT_KINDS: &[&str] = &["digest", "attached"];
 
 pub(super) static KEYS: Shape = Shape {
     what: "a split action",
@@ -17,19 +17,19 @@ pub(super) static KEYS: Shape = Shape {
         (
             "messages",
             "`digest`: those of a digest, made of parts or of one text (RFC 1153); `attached`: every attached message.",
-            Takes::Word(KINDS),
+            Takes::Word(SPLIT_KINDS),
         ),
         ("copy", "`true`: the message itself is decided further, and filtering goes on.", Takes::Flag),
     ],
 };
 
-const TAKES: Takes = Takes::Either(&[Takes::Word(KINDS), Takes::Section(&KEYS)]);
+const SPLIT_TAKES: Takes = Takes::Either(&[Takes::Word(SPLIT_KINDS), Takes::Section(&KEYS)]);
 
 pub(super) const SPLIT: ActionWord = ActionWord::new(
     (
         "split",
         "Take the message apart: `digest`, `attached`, or {messages:, copy:}. Each message within it is decided by all rules, from the first on; what is told of it is filed too, and none is answered. Ends filtering unless copy. A message that holds anything besides is taken apart with copy alone.",
-        TAKES,
+        SPLIT_TAKES,
     ),
     read,
 );

@@ -32,7 +32,7 @@ pub(super) const AUTH: ConditionWord = ConditionWord::new(
     read,
 );
 
-/// So many fields of that name are looked at.
+/// How many fields of that name are examined.
 const MAX_FIELDS: usize = 50;
 
 #[derive(Debug)]

@@ -7,9 +7,9 @@ use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Message;
 
-const WORDS: &[&str] = &["automated", "list", "bounce", "personal"];
+const KIND_WORDS: &[&str] = &["automated", "list", "bounce", "personal"];
 
-const KIND_TAKES: Takes = Takes::Some(&Takes::Word(WORDS));
+const KIND_TAKES: Takes = Takes::Some(&Takes::Word(KIND_WORDS));
 pub(super) const KIND: ConditionWord = ConditionWord::new(
     (
         "kind",
@@ -20,7 +20,7 @@ pub(super) const KIND: ConditionWord = ConditionWord::new(
 );
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
-    let words: Vec<(&str, &'static str)> = WORDS.iter().map(|word| (*word, *word)).collect();
+    let words: Vec<(&str, &'static str)> = KIND_WORDS.iter().map(|word| (*word, *word)).collect();
     let nodes = match &node.value {
         Value::Seq(items) if !items.is_empty() => items.as_slice(),
         _ => std::slice::from_ref(node),
@@ -39,7 +39,7 @@ impl Condition for OfKind {
         let message = std::sync::Arc::clone(asking.message());
         let holds = self.kinds.iter().any(|kind| is_of(&message, kind));
         asking.saw(holds, || {
-            let all: Vec<&str> = WORDS.iter().copied().filter(|kind| is_of(&message, kind)).collect();
+            let all: Vec<&str> = KIND_WORDS.iter().copied().filter(|kind| is_of(&message, kind)).collect();
             format!("it is {}", all.join(" and "))
         });
         Ok(holds)

@@ -8,7 +8,7 @@ use crate::config::yaml::{Node, Value};
 use crate::message::Violation;
 
 /// Each way by its word.
-const KINDS: [(&str, Violation); 19] = [
+const VIOLATION_WORDS: [(&str, Violation); 19] = [
     ("header_too_large", Violation::HeaderTooLarge),
     ("too_many_fields", Violation::TooManyFields),
     ("field_too_long", Violation::FieldTooLong),
@@ -30,17 +30,17 @@ const KINDS: [(&str, Violation); 19] = [
     ("text_too_long", Violation::TextTooLong),
 ];
 
-const WORDS: &[&str] = &{
-    let mut words = [""; KINDS.len()];
+const KNOWN_WORDS: &[&str] = &{
+    let mut words = [""; VIOLATION_WORDS.len()];
     let mut i = 0;
     while i < words.len() {
-        words[i] = KINDS[i].0;
+        words[i] = VIOLATION_WORDS[i].0;
         i += 1;
     }
     words
 };
 
-const MALFORMED_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Some(&Takes::Word(WORDS))]);
+const MALFORMED_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Some(&Takes::Word(KNOWN_WORDS))]);
 pub(super) const MALFORMED: ConditionWord = ConditionWord::new(
     (
         "malformed",
@@ -66,7 +66,8 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> 
         Value::Seq(items) if !items.is_empty() => items.as_slice(),
         _ => std::slice::from_ref(node),
     };
-    let kinds: Vec<_> = nodes.iter().map(|node| reader::choice(node, &KINDS, &mut compiler.problems)).collect();
+    let kinds: Vec<_> =
+        nodes.iter().map(|node| reader::choice(node, &VIOLATION_WORDS, &mut compiler.problems)).collect();
     Some(Box::new(Malformed::Of(kinds.into_iter().collect::<Option<_>>()?)))
 }
 

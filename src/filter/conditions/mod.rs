@@ -77,7 +77,7 @@ impl ConditionWord {
 const COUNT: usize = 39;
 
 /// All words, in the order of the reference.
-pub(super) const WORDS: [ConditionWord; COUNT] = [
+pub(super) const CONDITION_WORDS: [ConditionWord; COUNT] = [
     groups::ALL,
     groups::ANY,
     groups::NONE,
@@ -121,10 +121,10 @@ pub(super) const WORDS: [ConditionWord; COUNT] = [
 
 /// The keys of a condition.
 pub(super) const KEYS: [KeyDoc; COUNT] = {
-    let mut keys = [WORDS[0].key; COUNT];
+    let mut keys = [CONDITION_WORDS[0].key; COUNT];
     let mut i = 1;
     while i < keys.len() {
-        keys[i] = WORDS[i].key;
+        keys[i] = CONDITION_WORDS[i].key;
         i += 1;
     }
     keys

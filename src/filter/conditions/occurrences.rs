@@ -9,8 +9,8 @@ use crate::config::reader::{self, MapReader};
 use crate::config::yaml::Node;
 use crate::message::{Message, is_field_name};
 
-/// So many places count. With a decay the sum has long come to rest.
-const MOST: usize = 1000;
+/// How many places count. With a decay, later ones no longer change the sum.
+const MAX_OCCURRENCES: usize = 1000;
 
 /// Places where an expression is found.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Occurrences {
 
     /// The most that all places add, whatever is found; where `add` takes away, the least.
     pub(super) fn most(&self) -> f64 {
-        (0..MOST).map(|place| self.add * self.decay.powi(place as i32)).sum()
+        (0..MAX_OCCURRENCES).map(|place| self.add * self.decay.powi(place as i32)).sum()
     }
 
     /// What all places add: `add`, `add × decay`, `add × decay²`, ….
@@ -80,7 +80,8 @@ impl Occurrences {
 
     /// At how many places it is found, at most [`MOST`].
     fn found(&self, message: &Message) -> usize {
-        let places = |text: &str| self.regex.find_iter(text).filter(|found| !found.is_empty()).take(MOST).count();
+        let places =
+            |text: &str| self.regex.find_iter(text).filter(|found| !found.is_empty()).take(MAX_OCCURRENCES).count();
         let fields = || message.fields().iter().map(|field| places(&format!("{}: {}", field.name(), field.value())));
         let found: usize = match &self.within {
             SearchedIn::Body => places(message.text()),
@@ -88,7 +89,7 @@ impl Occurrences {
             SearchedIn::Anywhere => fields().sum::<usize>() + places(message.text()),
             SearchedIn::Field(name) => message.all(name).map(|field| places(field.value())).sum(),
         };
-        found.min(MOST)
+        found.min(MAX_OCCURRENCES)
     }
 }
 

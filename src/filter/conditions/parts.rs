@@ -27,26 +27,26 @@ pub(super) static KEYS: Shape = Shape {
     ],
 };
 
-const TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
+const PART_TAKES: Takes = Takes::Either(&[Takes::Flag, Takes::Section(&KEYS)]);
 
 pub(super) const ATTACHMENT: ConditionWord = ConditionWord::new(
     (
         "attachment",
         "A part that is an attachment or has a file name: {name: {matches: \"*.pdf\"}}, {count: {over: 2}}, or just `true`.",
-        TAKES,
+        PART_TAKES,
     ),
     |node, compiler| read(node, compiler, true),
 );
 
 pub(super) const PART: ConditionWord = ConditionWord::new(
-    ("part", "Any MIME part, the message itself included: {type: text/calendar}.", TAKES),
+    ("part", "Any MIME part, the message itself included: {type: text/calendar}.", PART_TAKES),
     |node, compiler| read(node, compiler, false),
 );
 
 /// The most text of a part that is searched, in bytes; all parts of a message together are bounded too.
 const MAX_PART_TEXT: usize = 1024 * 1024;
 
-/// So many names of a part are told.
+/// How many names of a part are shown.
 const MAX_NAMES_SEEN: usize = 4;
 
 #[derive(Debug)]

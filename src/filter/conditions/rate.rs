@@ -47,9 +47,9 @@ pub(super) const RATE: ConditionWord = ConditionWord::new(
     read,
 );
 
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-/// More than this is not told apart: each message that comes counts those before it.
-const MOST: f64 = 10_000.0;
+const MAX_WITHIN: Duration = Duration::from_secs(366 * 86_400);
+/// Higher counts are not distinguished: each message counts those before it.
+const MAX_OVER: f64 = 10_000.0;
 
 #[derive(Debug)]
 struct Rate {
@@ -64,7 +64,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> 
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
     let within = map.need("within", |node, problems| {
         let within = reader::duration(node, problems)?;
-        if within.is_zero() || within > LONGEST {
+        if within.is_zero() || within > MAX_WITHIN {
             reader::mismatch(node, "a time from `1s` to `366d`", problems);
             return None;
         }
@@ -91,7 +91,8 @@ fn bounds(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Range> {
         compiler.problems.error(node.span, message).hint("for example {per: \"${from.addr}\", within: 1h, over: 20}");
         return None;
     }
-    let is_too_much = |node: &Node| node.as_text().and_then(|text| text.parse().ok()).is_some_and(|n: f64| n > MOST);
+    let is_too_much =
+        |node: &Node| node.as_text().and_then(|text| text.parse().ok()).is_some_and(|n: f64| n > MAX_OVER);
     if let Some((_, node)) = bounds.iter().find(|(_, node)| is_too_much(node)) {
         reader::mismatch(node, "a number up to 10000", &mut compiler.problems);
         return None;

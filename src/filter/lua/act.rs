@@ -14,10 +14,10 @@ use crate::config::reader;
 use crate::config::yaml::{Node, Value};
 
 /// The most actions a script may collect.
-const MOST: usize = 100;
+const MAX_ACTIONS: usize = 100;
 
 /// The key that the first argument stands for, when options follow.
-const FIRST: [(&str, &str); 13] = [
+const FIRST_ARGUMENT_KEYS: [(&str, &str); 13] = [
     ("fileinto", "folder"),
     ("redirect", "to"),
     ("vacation", "text"),
@@ -42,10 +42,10 @@ pub(super) fn collect(
     arguments: &MultiValue,
     collected: &mut Collected,
 ) -> Result<LuaValue, Failed> {
-    if collected.len() >= MOST {
-        return Err(mlua::Error::runtime(format!("more than {MOST} actions")).into());
+    if collected.len() >= MAX_ACTIONS {
+        return Err(mlua::Error::runtime(format!("more than {MAX_ACTIONS} actions")).into());
     }
-    let found = actions::WORDS.iter().find(|known| known.key.0 == word);
+    let found = actions::ACTION_WORDS.iter().find(|known| known.key.0 == word);
     let Some(found) = found else { return Err(mlua::Error::runtime(format!("there is no action {word}")).into()) };
     if let (Some(bare), true) = (found.bare, arguments.iter().all(|value| matches!(value, LuaValue::Nil))) {
         collected.push(bare());
@@ -105,7 +105,7 @@ fn arguments_of(word: &str, arguments: &MultiValue) -> mlua::Result<Node> {
             Ok(node)
         }
         (_, Some(LuaValue::Table(options))) => {
-            let key = FIRST.iter().find(|(known, _)| *known == word).map(|(_, key)| *key);
+            let key = FIRST_ARGUMENT_KEYS.iter().find(|(known, _)| *known == word).map(|(_, key)| *key);
             let mut node = node::of_lua(&LuaValue::Table(options.clone()))?;
             let mut first = node::map(vec![(key.unwrap_or_default(), node::of_lua(first)?)]);
             match (&mut node.value, &mut first.value, key) {

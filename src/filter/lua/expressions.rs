@@ -15,9 +15,9 @@ use super::sandbox;
 const MOST_SEARCHED: usize = 1024 * 1024;
 /// The longest expression, in bytes: compiling is not interrupted, and takes memory of its own.
 const LONGEST_EXPRESSION: usize = 16 * 1024;
-/// So many expressions are kept compiled.
+/// How many expressions are kept compiled.
 const MAX_EXPRESSIONS: usize = 200;
-/// So many matches one call may give; the clock is looked at after each.
+/// How many matches one call may return. The clock is checked after each.
 const MAX_MATCHES: usize = 10_000;
 
 thread_local! {

@@ -8,20 +8,20 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Number, Value};
 
 /// The longest text that is read or written, in bytes.
-const LONGEST: usize = 1024 * 1024;
+const MAX_TEXT_BYTES: usize = 1024 * 1024;
 /// How deep lists and objects may be nested.
-const DEEPEST: usize = 32;
+const MAX_DEPTH: usize = 32;
 /// How many values a text may hold.
-const MOST: usize = 100_000;
+const MAX_VALUES: usize = 100_000;
 
 /// A text as a value: objects and lists are tables, `null` is nil, in a list `json.null`.
 pub(super) fn decode(lua: &Lua, text: mlua::LuaString) -> mlua::Result<LuaValue> {
     let bytes = text.as_bytes();
-    if bytes.len() > LONGEST {
+    if bytes.len() > MAX_TEXT_BYTES {
         return Err(mlua::Error::runtime("json.decode reads at most 1 MB of text"));
     }
-    let left = std::cell::Cell::new(MOST);
-    let seed = Seed { lua, depth: DEEPEST, left: &left, in_list: false };
+    let left = std::cell::Cell::new(MAX_VALUES);
+    let seed = Seed { lua, depth: MAX_DEPTH, left: &left, in_list: false };
     let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
     let value = seed.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
     value.map_err(|e| mlua::Error::runtime(format!("this is no JSON that can be read: {e}")))
@@ -111,8 +111,8 @@ impl<'de> Visitor<'de> for Seed<'_> {
 /// A value as a text. A table with a first item is a list, any other an object, its keys in order.
 pub(super) fn encode(lua: &Lua, value: LuaValue) -> mlua::Result<mlua::LuaString> {
     let null = lua.named_registry_value::<LuaValue>("json.null")?;
-    let mut left = JsonBudget { values: MOST, bytes: LONGEST };
-    let value = encoded(&value, &null, DEEPEST, &mut left)?;
+    let mut left = JsonBudget { values: MAX_VALUES, bytes: MAX_TEXT_BYTES };
+    let value = encoded(&value, &null, MAX_DEPTH, &mut left)?;
     lua.create_string(value.to_string())
 }
 

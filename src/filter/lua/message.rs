@@ -296,7 +296,7 @@ fn header_names(message: &Message) -> Vec<String> {
     names.filter(|name| seen.insert(name.to_lowercase())).map(str::to_owned).collect()
 }
 
-/// So many expressions one question may hold.
+/// How many expressions one question may contain.
 const MOST_EXPRESSIONS: usize = 50;
 
 fn expressions_in(condition: &Node) -> usize {

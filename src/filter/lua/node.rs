@@ -5,9 +5,9 @@ use mlua::{Lua, Table, Value as LuaValue};
 use crate::config::yaml::{Node, Span, Value, YamlKey};
 
 /// How deep tables may be nested.
-const DEEPEST: usize = 16;
+const MAX_TABLE_DEPTH: usize = 16;
 /// How many values one call may carry.
-const MOST: usize = 10_000;
+const MAX_VALUES: usize = 10_000;
 /// How much text one call may carry, in bytes: what is collected does not count as the script's memory.
 const MOST_TEXT: usize = 256 * 1024;
 
@@ -28,7 +28,7 @@ impl CallBudget {
 
 /// A value as it would stand in a rule file.
 pub(super) fn of_lua(value: &LuaValue) -> mlua::Result<Node> {
-    convert(value, DEEPEST, &mut CallBudget { values: MOST, bytes: MOST_TEXT })
+    convert(value, MAX_TABLE_DEPTH, &mut CallBudget { values: MAX_VALUES, bytes: MOST_TEXT })
 }
 
 /// A text.

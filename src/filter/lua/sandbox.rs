@@ -19,9 +19,9 @@ use super::{expressions, json, unknown};
 
 /// The memory a script may use, in bytes.
 pub(super) const MEMORY: usize = 64 * 1024 * 1024;
-/// The clock is looked at once in so many interrupts: they come with each call and each turn of a loop, and no step
+/// The clock is checked once in this many interrupts. They come with each call and each turn of a loop, and no step
 /// between two of them takes longer than going over all memory once.
-const LOOK: u64 = 16;
+const CLOCK_EVERY_INTERRUPTS: u64 = 16;
 
 /// The longest text that is given another case, in bytes: outside of the script's memory.
 const MOST_CHANGED: usize = 8 * 1024 * 1024;
@@ -123,7 +123,7 @@ impl ScriptDeadline {
 
     fn interrupt(&self, lua: &Lua) -> mlua::Result<VmState> {
         let count = self.interrupts.fetch_add(1, Ordering::Relaxed);
-        if self.passed.load(Ordering::Relaxed) || count.is_multiple_of(LOOK) {
+        if self.passed.load(Ordering::Relaxed) || count.is_multiple_of(CLOCK_EVERY_INTERRUPTS) {
             self.check(lua)?;
         }
         Ok(VmState::Continue)
@@ -335,7 +335,7 @@ fn add_ours(lua: &Lua) -> mlua::Result<()> {
         Ok(table)
     };
     lua.set_named_registry_value("methods", set(METHODS.to_vec())?)?;
-    let words = actions::WORDS.iter().map(|word| word.key.0).filter(|word| *word != "lua" && *word != "set");
+    let words = actions::ACTION_WORDS.iter().map(|word| word.key.0).filter(|word| *word != "lua" && *word != "set");
     lua.set_named_registry_value("words", set(words.collect())?)
 }
 

@@ -37,9 +37,9 @@ pub(in crate::filter) struct Script {
     late: AtomicU32,
 }
 
-/// A script that ran out of time so often gets a tenth of it from then on: a sender who knows how to make it slow could
-/// otherwise hold an account up for as long as he sends (`reliability.md` S9).
-const PATIENCE: u32 = 10;
+/// A script that ran out of time this often gets a tenth of the time from then on: otherwise, a sender who knows how to make it slow could
+/// delay an account for as long as he sends mail.
+const MAX_SLOW_RUNS: u32 = 10;
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,7 +218,7 @@ impl Script {
                 environment.raw_set("act", &act)?;
             }
             let time = asking.try_borrow().map_err(mlua::Error::external)?.settings.script_time;
-            sandbox.begin(if self.late.load(Ordering::Relaxed) < PATIENCE { time } else { time / 10 });
+            sandbox.begin(if self.late.load(Ordering::Relaxed) < MAX_SLOW_RUNS { time } else { time / 10 });
             let chunk = lua.load(&self.bytecode[..]).set_name(format!("={}", self.name));
             let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Binary).set_environment(environment).into_function()?;
             let returned: LuaValue = chunk.call(())?;

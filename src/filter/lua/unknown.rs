@@ -9,7 +9,7 @@ use crate::config::reader;
 use crate::filter::actions;
 
 /// The kinds of tables whose fields are known: `#` makes one a list.
-const KINDS: [(&str, &[&str]); 9] = [
+const TABLE_FIELDS: [(&str, &[&str]); 9] = [
     ("address", &["addr", "name", "localpart", "domain", "user", "detail"]),
     ("addresses", &["#"]),
     ("date", &["year", "month", "day", "hour", "min", "weekday", "unix"]),
@@ -25,7 +25,7 @@ const KINDS: [(&str, &[&str]); 9] = [
 ];
 
 /// What people know from Lua elsewhere, and what stands in its place here.
-const HABITS: [(&str, &str); 14] = [
+const LUA_ELSEWHERE: [(&str, &str); 14] = [
     ("print", "act.log(…) writes a line into the journal"),
     ("os", "the time is m.now, that of the message m.date, and m.age is how old it is; m.now.unix is in seconds"),
     ("io", "a script reaches no files; ask a list with m:in_list or m:list, or a program with act.execute"),
@@ -45,7 +45,7 @@ const HABITS: [(&str, &str); 14] = [
 /// The names of each kind, for `strict.lua`.
 pub(super) fn kinds(lua: &Lua) -> mlua::Result<Table> {
     let kinds = lua.create_table()?;
-    for (kind, names) in KINDS {
+    for (kind, names) in TABLE_FIELDS {
         let table = lua.create_table()?;
         names.iter().try_for_each(|name| table.raw_set(*name, true))?;
         kinds.raw_set(kind, table)?;
@@ -66,11 +66,11 @@ pub(super) fn unknown(kind: &str, name: &LuaValue, others: &[String]) -> String 
 
 /// The same for a name.
 pub(super) fn sentence(kind: &str, name: &str, others: &[String]) -> String {
-    let words = || actions::WORDS.iter().map(|word| word.key.0).filter(|word| !matches!(*word, "lua" | "set"));
+    let words = || actions::ACTION_WORDS.iter().map(|word| word.key.0).filter(|word| !matches!(*word, "lua" | "set"));
     match kind {
         "act" => with_near(format!("there is no action act.{name}"), name, words()),
         "param" => with_near(format!("this script has no parameter {name}"), name, others.iter().map(String::as_str)),
-        "global" => match HABITS.iter().find(|(habit, _)| *habit == name) {
+        "global" => match LUA_ELSEWHERE.iter().find(|(habit, _)| *habit == name) {
             Some((_, instead)) => format!("there is no {name} here: {instead}"),
             None => with_near(format!("there is no {name}: nothing gives this name a value"), name, sandbox::names()),
         },
@@ -78,7 +78,7 @@ pub(super) fn sentence(kind: &str, name: &str, others: &[String]) -> String {
         "addresses" => format!("a list of addresses has no {name}: its first address is [1], as in m.to[1].addr"),
         "list" => format!("a list has no {name}: its first item is [1], and ipairs walks it"),
         kind => {
-            let names = KINDS.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, names)| names);
+            let names = TABLE_FIELDS.iter().find(|(known, _)| *known == kind).map_or(&[][..], |(_, names)| names);
             with_near(format!("{} has no {name}", in_words(kind)), name, names.iter().copied())
         }
     }

@@ -12,7 +12,7 @@ use crate::filter::Engine;
 use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
 
 /// The largest message that a test can ask for, in bytes.
-const MOST: u64 = 100 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: u64 = 100 * 1024 * 1024;
 
 /// A test as it is meant.
 pub(super) struct Trial {
@@ -67,7 +67,7 @@ impl Trial {
 
 /// The message made so large by lines at its end.
 fn padded(mut bytes: Vec<u8>, size: u64) -> Vec<u8> {
-    let size = usize::try_from(size.min(MOST)).unwrap_or(0);
+    let size = usize::try_from(size.min(MAX_MESSAGE_BYTES)).unwrap_or(0);
     if bytes.len() < size {
         let line = b"The test of a filter asked for a message of this size: here is some more.\n";
         let missing = size - bytes.len();

@@ -11,12 +11,12 @@ use crate::message::words::{hex_digit, is_hex};
 
 /// Lines of encoded bodies are no longer (RFC 2045 6.7, 6.8).
 pub(super) const ENCODED_LINE: usize = 76;
-/// So many bytes make a line of base64.
+/// How many bytes make a line of base64.
 const BASE64_INPUT: usize = ENCODED_LINE / 4 * 3;
 /// Blanks at the end of a line of quoted-printable mean nothing; so many are held back until the line goes on.
 const MOST_BLANKS: usize = 500;
 
-/// So many blanks in a row stay in a line that may divide the parts.
+/// How many blanks in a row stay in a line that may separate the parts.
 pub(super) const BOUNDARY_BLANKS: usize = 64;
 
 /// What is done to the bytes of a body.

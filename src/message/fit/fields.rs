@@ -7,7 +7,7 @@ use crate::message::has_addresses;
 use crate::message::headers::{self, FieldSpan};
 
 /// A line that is too long is folded here, where white space allows it (RFC 5322 2.1.1).
-const LINE: usize = 78;
+const FOLDED_LINE_BYTES: usize = 78;
 /// Programs write longer encoded words than RFC 2047 2 allows; one longer than this could not stay whole on a line.
 const LONGEST_WORD: usize = 900;
 const ENCODING: &str = "Content-Transfer-Encoding";
@@ -124,7 +124,7 @@ impl Block {
 
 /// The field with its long lines folded. In a list of addresses there is always room behind a comma.
 fn folded(field: &[u8], has_addresses: bool) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len() + field.len() / LINE + 1);
+    let mut out = Vec::with_capacity(field.len() + field.len() / FOLDED_LINE_BYTES + 1);
     for line in field.split_inclusive(|byte| *byte == b'\n') {
         if line.len() > LONGEST_LINE {
             fold_line(line, has_addresses, &mut out);
@@ -142,7 +142,7 @@ fn fold_line(line: &[u8], has_addresses: bool, out: &mut Vec<u8>) {
     let mut is_first = true;
     for piece in pieces(line, has_addresses) {
         let is_foldable = !is_first && piece.iter().any(|byte| !byte.is_ascii_whitespace());
-        if column + piece.len() > LINE && column > 0 && is_foldable {
+        if column + piece.len() > FOLDED_LINE_BYTES && column > 0 && is_foldable {
             out.push(b'\n');
             column = 0;
             if !matches!(piece.first(), Some(b' ' | b'\t')) {

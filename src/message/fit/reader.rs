@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use super::FitStep;
 use super::coder::Coder;
 
-/// So much is read from the message at a time.
-const PIECE: u64 = 32 * 1024;
+/// How much of the message is read at a time.
+const READ_BUFFER_BYTES: u64 = 32 * 1024;
 
 /// Goes over the message once.
 pub(super) struct MessageReader<'a> {
@@ -69,7 +69,7 @@ impl<'a> MessageReader<'a> {
 
 /// Some of the next `left` bytes, at least one.
 fn piece(message: &mut dyn Read, left: u64, out: &mut Vec<u8>) -> io::Result<u64> {
-    let read = message.take(left.min(PIECE)).read_to_end(out)? as u64;
+    let read = message.take(left.min(READ_BUFFER_BYTES)).read_to_end(out)? as u64;
     if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }
 }
 

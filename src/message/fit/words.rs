@@ -12,13 +12,13 @@ use crate::message::words::{charset_between_words, decode_words, hex_digit};
 /// The longest encoded word (RFC 2047 2).
 const WORD: usize = 75;
 /// Where a word that is not the first goes to the next line.
-const LINE: usize = 76;
+const FOLDED_LINE_CHARS: usize = 76;
 /// The longest parameter that is written, in bytes of its value: readers take no more than a hundred parameters of a field.
 const MAX_PARAMETER: usize = 1000;
 /// One that is longer than this is continued (RFC 2231 3), which not every reader understands; file systems allow 255.
 const LONGEST_WHOLE_PARAMETER: usize = 300;
-/// So many bytes of a value, of three characters each, stand in one piece of a parameter that is continued.
-const PIECE: usize = 18;
+/// How many bytes of a value, three characters each, go into one piece of a continued parameter.
+const PARAMETER_PIECE_BYTES: usize = 18;
 /// What the bytes are that are no UTF-8 (RFC 1428 3): nobody said it.
 pub(super) const UNKNOWN: &str = "unknown-8bit";
 
@@ -249,9 +249,9 @@ fn put_words(text: &[u8], column: usize, charset: Charset, out: &mut Vec<u8>) {
     let (label, charset) = labelled(&text, charset);
     let start = format!("=?{label}?Q?");
     // What is longer than a line is known to be too long without its beginning.
-    let end = &out[out.len().saturating_sub(LINE)..];
+    let end = &out[out.len().saturating_sub(FOLDED_LINE_CHARS)..];
     let used = memchr::memrchr(b'\n', end).map_or(column + out.len(), |lf| end.len() - lf - 1);
-    let room = LINE.saturating_sub(used);
+    let room = FOLDED_LINE_CHARS.saturating_sub(used);
     let mut most = if room > start.len() + 16 { room.min(WORD) } else { WORD };
     let mut word = start.clone().into_bytes();
     let mut rest = &*text;
@@ -365,7 +365,7 @@ fn parameter(segment: &[u8], unlabelled: &Unlabelled) -> Option<Vec<u8>> {
         value.iter().for_each(|byte| put_percent(*byte, &mut new));
         return Some(new);
     }
-    for (number, piece) in value.chunks(PIECE).enumerate() {
+    for (number, piece) in value.chunks(PARAMETER_PIECE_BYTES).enumerate() {
         if number > 0 {
             new.extend_from_slice(b";\n ");
         }

@@ -227,15 +227,15 @@ fn check_message(survey: &Survey, can: &Capabilities) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::mailbox::LONGEST;
+    use crate::config::mailbox::MAX_ADDRESS_BYTES;
     use crate::message::{Bytes, Message};
 
     /// RFC 5321 4.5.3.1.4 allows 512 bytes for a command, and extensions add to that. The longest address with everything that
     /// we add stays below that limit, and a longer address is refused before anything is sent.
     #[test]
     fn no_command_is_longer_than_512_bytes() {
-        let longest = format!("{}@{}.example", "ü".repeat(60), "x".repeat(LONGEST - 129));
-        assert_eq!(longest.len(), LONGEST);
+        let longest = format!("{}@{}.example", "ü".repeat(60), "x".repeat(MAX_ADDRESS_BYTES - 129));
+        assert_eq!(longest.len(), MAX_ADDRESS_BYTES);
         let can = Capabilities { size: Some(None), utf8: true, dsn: true, eight_bit: true, ..Capabilities::default() };
         let survey = Survey { size: u64::MAX, has_8_bit: true, ..Survey::default() };
         let message = Message::new(Bytes::Memory(Vec::new()));
