@@ -1,19 +1,19 @@
-//! What rules ask the state and write into it.
+//! The questions that rules ask the state, and what they write into it.
 
 use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-/// The handle of messages that were answered, under whatever handle the answer went out. No rule can take it: a name in
-/// a rule is one line.
+/// The reserved handle for messages that were answered, whatever handle the rule gave. A rule cannot use it, because a
+/// name in a rule has no line break.
 pub const ANSWERED: &str = "answered\nmessages";
-/// The same for messages that were appended to other accounts, with the places where they were.
+/// The reserved handle for messages that were appended to other accounts, with the places they came from.
 pub const APPENDED: &str = "appended\nmessages";
 
-/// A question to the state that other messages can change the answer of.
+/// A question to the state. Other messages can change its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Fact {
-    /// Was this key noted under this handle, and is the note still valid at that time? (`duplicate`)
+    /// Is this key recorded under this handle, and is the record still valid? (`duplicate`)
     Seen {
         /// Keys of different handles have nothing to do with each other.
         handle: String,
@@ -33,49 +33,50 @@ pub enum Fact {
         handle: String,
         /// The sender's address in its canonical form.
         sender: String,
-        /// The beginning of the time that counts.
+        /// Only answers at or after this time count.
         since: Timestamp,
     },
-    /// Was this number of this counter given? (`number`)
+    /// Was this number of this counter already assigned? (`number`)
     Numbered {
         /// The counter's name.
         counter: String,
         /// The number.
         number: u64,
     },
-    /// Were just so many other messages counted? (`rate`)
+    /// Was exactly this number of other messages counted? (`rate`)
     Counted {
-        /// Which.
+        /// Which messages.
         of: Counted,
         /// How many.
         number: u64,
     },
 }
 
-/// Messages that were counted under a key and arrived within a time (`rate`). The one that asks does not count itself.
+/// Selects messages that were counted under a key and arrived within a period (`rate`). The message that asks does not
+/// count itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Counted {
     /// Keys of different handles have nothing to do with each other.
     pub handle: String,
     /// The key, as the rule made it.
     pub key: String,
-    /// What tells the message that asks from others: copies of one have the same.
+    /// Identifies the message that asks. All copies of a message have the same mark.
     pub mark: i64,
-    /// They arrived after this, by the second.
+    /// They arrived after this time, compared in whole seconds.
     pub after: Timestamp,
-    /// And no later than this.
+    /// They arrived at or before this time.
     pub upto: Timestamp,
 }
 
 impl Counted {
-    /// Whether a message that was counted at this time is one of them.
+    /// Whether a message that was counted at this time is selected.
     pub fn holds(&self, handle: &str, key: &str, mark: i64, at: Timestamp) -> bool {
         let within = self.after.as_second() < at.as_second() && at.as_second() <= self.upto.as_second();
         within && self.mark != mark && self.key == key && self.handle == handle
     }
 }
 
-/// A question with the answer it got while deciding.
+/// A question with the answer it got when the message was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnsweredQuestion {
     /// What was asked.
@@ -84,16 +85,16 @@ pub struct AnsweredQuestion {
     pub answer: bool,
 }
 
-/// What a decision writes into the state: in the transaction that records it, never before.
+/// What a decision writes into the state, in the transaction that records the decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Notes a key (`duplicate`).
+    /// Records a key (`duplicate`).
     Seen {
         /// The handle.
         handle: String,
         /// The key.
         key: String,
-        /// When the note stops being valid.
+        /// When the record expires.
         until: Timestamp,
     },
     /// Puts an entry into a database list (`add_to_list`).
@@ -102,9 +103,9 @@ pub enum Write {
         list: String,
         /// The entry, lower-case.
         entry: String,
-        /// What stands beside it; without one, that of an entry which is there already stays.
+        /// Its value. `None` keeps the value that an existing entry has.
         value: Option<String>,
-        /// When it stops counting.
+        /// When it expires.
         until: Option<Timestamp>,
     },
     /// Takes an entry out of a database list (`remove_from_list`).
@@ -114,7 +115,7 @@ pub enum Write {
         /// The entry, lower-case.
         entry: String,
     },
-    /// Notes that a sender is answered (`vacation`, `reply`).
+    /// Records that a sender is answered (`vacation`, `reply`).
     Answered {
         /// The handle.
         handle: String,
@@ -123,7 +124,7 @@ pub enum Write {
         /// When.
         at: Timestamp,
     },
-    /// Gives a number (`number`).
+    /// Assigns a number (`number`).
     Number {
         /// The counter's name.
         counter: String,
@@ -136,17 +137,17 @@ pub enum Write {
         handle: String,
         /// The key.
         key: String,
-        /// What tells it from others.
+        /// Identifies the message.
         mark: i64,
         /// When it arrived.
         at: Timestamp,
-        /// When that is forgotten.
+        /// When the record expires.
         until: Timestamp,
     },
 }
 
 impl Write {
-    /// The marks of the messages among these that a question is about.
+    /// The marks of the messages in these writes that `of` selects.
     pub fn counted<'a>(writes: impl Iterator<Item = &'a Self>, of: &Counted) -> HashSet<i64> {
         let mark = |write: &Self| match write {
             Self::Counted { handle, key, mark, at, .. } => of.holds(handle, key, *mark, *at).then_some(*mark),
@@ -155,7 +156,7 @@ impl Write {
         writes.filter_map(mark).collect()
     }
 
-    /// The last number that these writes give of a counter.
+    /// The highest number of a counter that these writes assign.
     pub fn last_number<'a>(writes: impl Iterator<Item = &'a Self>, counter: &str) -> Option<u64> {
         let given = |write: &Self| match write {
             Self::Number { counter: c, number } if c == counter => Some(*number),
@@ -164,13 +165,13 @@ impl Write {
         writes.filter_map(given).max()
     }
 
-    /// What the last of these writes that has to do with a question makes its answer.
+    /// The answer to a question after these writes, given by the last write that affects it.
     pub fn latest<'a>(writes: impl DoubleEndedIterator<Item = &'a Self>, fact: &Fact) -> Option<bool> {
         writes.rev().find_map(|write| write.answers(fact))
     }
 
-    /// Whether this changes the answer to a question, and to what. For the messages of one batch, which are decided
-    /// before any of them is recorded.
+    /// The answer to a question after this write; `None` if the write does not affect it. Needed because all messages
+    /// in a batch are decided before any of them is recorded.
     pub fn answers(&self, fact: &Fact) -> Option<bool> {
         match (self, fact) {
             (Self::Seen { handle: h, key: k, .. }, Fact::Seen { handle, key }) => {

@@ -1,9 +1,9 @@
-//! What the rules decided about a message: pure data, nothing has happened yet.
+//! What the rules decided about a message. This is pure data: nothing has been done yet.
 //!
-//! [`Decision`] is made by `filter` and carried out by the steps below it: a [`Filing`] becomes a file, a [`Telling`] an
-//! entry of the outbox, a [`Write`] a row of the state, all in the transaction that records the decision. What the
-//! rules read from the state is in [`Decision::reads`]: that transaction asks again, and where another message changed
-//! an answer meanwhile, the message is decided anew.
+//! `filter` makes a [`Decision`] and later steps carry it out. A [`Filing`] becomes a file, a [`Telling`] becomes an
+//! outbox item, and a [`Write`] becomes a row of the state, all in the transaction that records the decision.
+//! [`Decision::reads`] holds what the rules read from the state. The transaction asks these questions again. If another
+//! message has changed an answer in the meantime, the message is decided again.
 
 mod fact;
 mod telling;
@@ -20,27 +20,27 @@ use std::sync::Arc;
 use crate::config::template::FolderName;
 use crate::message::{Flag, Flags, Message};
 
-/// Which bytes an action takes: 0 for the message as it came, higher numbers for edited ones.
+/// Which version of the message an action uses: 0 is the message as it arrived, higher numbers are edited versions.
 pub type Version = usize;
 
 /// The ordered result of all rules for one message.
 #[derive(Clone, Debug, Default)]
 pub struct Decision {
-    /// What is to be done.
+    /// What to do with the message.
     pub actions: Vec<Action>,
     /// The names of the rules whose actions were taken, in order.
     pub rules: Vec<String>,
-    /// The conditions that were true in them, with the value that made them so.
+    /// The conditions of those rules that were true, each with the value that matched.
     pub why: Vec<String>,
-    /// The edited messages: version 1 is the first of these.
+    /// The edited versions of the message. The first one is version 1.
     pub edited: Vec<Arc<Message>>,
     /// What was read from the state.
     pub reads: Vec<AnsweredQuestion>,
-    /// What is to be written into the state.
+    /// What to write into the state.
     pub writes: Vec<Write>,
-    /// What rules asked to be logged, and what the user should know although all is well: a suppressed reply.
+    /// What rules asked to log, and what the user should know although nothing failed, such as a suppressed reply.
     pub notes: Vec<String>,
-    /// What went wrong in a rule. Then the message is kept, and nothing else is done.
+    /// The rules that failed. If there are any, the message is kept and nothing else is done with it.
     pub failures: Vec<Failure>,
 }
 
@@ -49,20 +49,20 @@ pub struct Decision {
 pub enum Action {
     /// Put it into a local folder.
     File(Filing),
-    /// Put it nowhere; the bytes stay in the spool for 30 days.
+    /// Do not file it. The bytes stay in the spool for 30 days.
     Discard,
-    /// Tell somebody outside, through the outbox.
+    /// Send something to somebody through the outbox.
     Tell(Telling),
 }
 
 /// A message in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filing {
-    /// Where.
+    /// Where it is filed.
     pub place: Place,
-    /// The flags and keywords it gets there.
+    /// The flags and keywords of the filed message.
     pub flags: Flags,
-    /// Which bytes.
+    /// Which version of the message is filed.
     pub version: Version,
 }
 
@@ -71,7 +71,7 @@ pub struct Filing {
 pub enum Place {
     /// Wherever the account's `into` says.
     Keep,
-    /// The inbox, because a folder could not take the message.
+    /// The inbox, because the message could not be filed in its folder.
     Inbox,
     /// A Maildir.
     Folder(FolderName),
@@ -93,11 +93,11 @@ pub struct Contents {
 pub struct Failure {
     /// The rule's name.
     pub rule: String,
-    /// What happened: with file and line for a script, with exit code and output for a program.
+    /// What happened: file and line for a script, exit code and output for a program.
     pub cause: String,
 }
 
-/// No decision yet: the message is asked about again later, and stays where it is until then.
+/// There is no decision yet. The message stays where it is and is decided again later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deferral {
     /// The rule that asked for it.
@@ -115,7 +115,7 @@ impl Action {
         }
     }
 
-    /// The same action for other bytes.
+    /// The same action for another version of the message.
     #[must_use]
     pub fn with_version(self, other: impl FnOnce(Version) -> Version) -> Self {
         match self {
@@ -127,7 +127,7 @@ impl Action {
 }
 
 impl Decision {
-    /// Whether it neither files nor discards the message nor hands it to anybody: a mistake of whoever made it.
+    /// Whether it does not file, discard or deliver the message. Such a decision is a bug of the code that made it.
     pub fn goes_nowhere(&self) -> bool {
         let goes = |action: &Action| match action {
             Action::File(_) | Action::Discard => true,
@@ -142,7 +142,7 @@ impl Decision {
         Self { actions: vec![keep], why: vec![why.into()], ..Self::default() }
     }
 
-    /// Files the message in a folder, read already, and says why.
+    /// Files the message in a folder, marked as read, and says why.
     pub fn copy(folder: FolderName, why: impl Into<String>) -> Self {
         let mut flags = Flags::default();
         flags.add(Flag::Seen);
@@ -150,7 +150,7 @@ impl Decision {
         Self { actions: vec![filing], why: vec![why.into()], ..Self::default() }
     }
 
-    /// The places the message goes to.
+    /// The places where the message is filed.
     pub fn filings(&self) -> impl Iterator<Item = &Filing> {
         self.actions.iter().filter_map(|action| match action {
             Action::File(filing) => Some(filing),
@@ -163,7 +163,8 @@ impl Decision {
         self.actions.iter().filter_map(Action::telling)
     }
 
-    /// Takes out what would be told. What is discarded because somebody else is to have it is not discarded then.
+    /// Removes everything that would be sent out. If a removed action would have delivered the message, `discard` is
+    /// removed too, so that the message is not lost.
     pub fn tell_nobody(&mut self) {
         let would_deliver = self.tellings().any(|telling| telling.way.delivers());
         self.actions.retain(|action| match action {
@@ -184,7 +185,7 @@ impl Decision {
     }
 }
 
-/// The actions in the words of a rule file: `fileinto lists/rust, keep [FS]`.
+/// The actions as a rule file writes them: `fileinto lists/rust, keep [FS]`.
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, action) in self.actions.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! Actions that reach outside. Each becomes an entry of the outbox, with bytes of its own in the spool; every value is
-//! expanded, nothing is left to be looked up when it is sent.
+//! Actions that send something out. Each becomes an outbox item with its own copy of the bytes in the spool. All values
+//! are expanded already, so nothing has to be looked up when the item is sent.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,23 +13,24 @@ use crate::config::units::show_duration;
 use crate::config::wildcard;
 use crate::message::Part;
 
-/// One thing to tell, and to whom.
+/// One thing to send, with its recipients.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Telling {
-    /// Which bytes it is about.
+    /// Which version of the message it uses.
     pub version: Version,
-    /// The relay that carries it; `None` for the account's or the default one.
+    /// The relay that sends it; `None` for the relay of the account or else the default relay.
     pub relay: Option<String>,
-    /// How.
+    /// How it is sent.
     pub way: Way,
 }
 
 impl Telling {
-    /// Leaves out whoever gets the same bytes in the same form by an earlier telling (RFC 5228 2.10.3); the result: those.
+    /// Removes the recipients that get the same bytes in the same form from an earlier action (RFC 5228 2.10.3), and
+    /// returns them.
     pub fn leave_out_those_of(&mut self, earlier: &Self) -> Vec<String> {
         let is_alike = match (&self.way, &earlier.way) {
             (Way::Redirect(this), Way::Redirect(earlier)) => this.mode == earlier.mode,
-            // The server is the place that it goes to.
+            // The relay is the destination.
             (Way::Lmtp(_), Way::Lmtp(_)) => self.relay == earlier.relay,
             _ => false,
         };
@@ -44,7 +45,7 @@ impl Telling {
     }
 }
 
-/// The ways of telling, named after the action that asks for them.
+/// The ways to send something out, each named after its action.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
@@ -54,15 +55,15 @@ pub enum Way {
     Vacation(Vacation),
     /// Answer from a template.
     Reply(Reply),
-    /// Give it to a program.
+    /// Pass it to a program.
     Pipe(Pipe),
-    /// Tell the user: a program, a mail or a webhook.
+    /// Notify the user by a program, a mail, a webhook or the desktop.
     Notify(Notify),
     /// Append it to a folder of an IMAP account.
     Imap(Append),
     /// Hand it to an LMTP server (RFC 2033).
     Lmtp(Lmtp),
-    /// Send it back with an explanation (RFC 5429).
+    /// Refuse it and send its sender an explanation (RFC 5429).
     Reject(Reject),
 }
 
@@ -71,32 +72,32 @@ pub enum Way {
 pub struct Redirect {
     /// The new recipients.
     pub to: Vec<String>,
-    /// In what form.
+    /// The form in which the message is forwarded.
     pub mode: RedirectMode,
     /// The envelope sender.
     pub envelope_from: EnvelopeFrom,
 }
 
-/// In what form a message is forwarded.
+/// The form in which a message is forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RedirectMode {
     /// The same message with trace fields in front (RFC 5228 4.2).
     #[default]
     Redirect,
-    /// As an attachment of a message from the own address: survives DMARC.
+    /// As an attachment of a message from the user's own address. This passes DMARC.
     Attach,
     /// With Resent-* fields (RFC 5322 3.6.6).
     Resend,
-    /// As it is: a message of the user's own, from `sendmail`.
+    /// Unchanged: a message that the user sends with `sendmail`.
     Submit,
 }
 
-/// The envelope sender of what is forwarded or answered.
+/// The envelope sender of a forwarded message or an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnvelopeFrom {
-    /// What suits the relay: `own` for SMTP, `original` for a local sendmail, and null stays null.
+    /// `own` for SMTP, `original` for a local sendmail. A null sender stays null.
     #[default]
     Default,
     /// The user's own address.
@@ -112,9 +113,9 @@ pub enum EnvelopeFrom {
 /// `vacation`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vacation {
-    /// Under which the history is kept.
+    /// The name under which the history of answers is kept.
     pub handle: String,
-    /// The same sender is answered again after so many days.
+    /// The same sender is answered again after this many days.
     pub days: u32,
     /// The Subject; `None` for `Auto: ` and the original one.
     pub subject: Option<String>,
@@ -131,13 +132,14 @@ pub struct Vacation {
     pub form: ReplyForm,
 }
 
-/// What `vacation` and `reply` say about an answer that most of them leave out.
+/// The rarely used settings that `vacation` and `reply` share.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ReplyForm {
-    /// The folder in which a copy of it is filed (RFC 8580).
+    /// The folder in which a copy of the answer is filed (RFC 8580).
     pub fcc: Option<FolderName>,
-    /// Addresses that are the user's beside those of the config: it comes from the one that was written to.
+    /// Addresses of the user in addition to those in the config. The answer comes from the address that the message was
+    /// sent to.
     pub addresses: Vec<String>,
     /// The text is a whole MIME entity: fields, a blank line, a body.
     pub mime: bool,
@@ -146,11 +148,11 @@ pub struct ReplyForm {
 /// `reply`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
-    /// Under which the history is kept.
+    /// The name under which the history of answers is kept.
     pub handle: String,
-    /// How often.
+    /// How often the reply is sent.
     pub per: Per,
-    /// At most so many answers to one sender within this time.
+    /// At most this many answers to one sender within this time.
     pub most: Option<(u32, Duration)>,
     /// The Subject; `None` for `Re: ` and the original one.
     pub subject: Option<String>,
@@ -160,8 +162,8 @@ pub struct Reply {
     pub from: Option<String>,
     /// The one recipient.
     pub to: String,
-    /// The recipient by whom answers are counted: without tags that make each message of one sender look like that of
-    /// a new one. Empty in rows of older versions, which are counted by `to`.
+    /// The address by which answers are counted: the recipient without tags that change from message to message. Empty
+    /// in rows that older versions wrote; these are counted by `to`.
     #[serde(default)]
     pub sender: String,
     /// The envelope sender; the default here is null.
@@ -171,7 +173,7 @@ pub struct Reply {
     pub form: ReplyForm,
 }
 
-/// How often a reply goes out.
+/// How often a reply is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Per {
@@ -185,16 +187,16 @@ pub enum Per {
 /// `pipe`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pipe {
-    /// The program and its arguments; no shell.
+    /// The program and its arguments. They are not passed through a shell.
     pub run: Vec<String>,
     /// What it reads.
     pub input: ProgramInput,
-    /// Of attachments those that fit one of these patterns, by type or by name; none: all.
+    /// The program reads only attachments whose type or name matches one of these patterns. If empty, it reads all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
     /// How long it may take.
     pub timeout: Duration,
-    /// One at a time of this name; none: as many as come.
+    /// Only one program with this lock name runs at a time. `None` sets no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lock: Option<String>,
 }
@@ -205,7 +207,7 @@ impl Pipe {
         Self::takes_one_of(&self.only, part)
     }
 
-    /// Whether an attachment fits one of these patterns, or there are none.
+    /// Whether an attachment matches one of these patterns. Every attachment matches if there are none.
     pub fn takes_one_of(only: &[String], part: &Part) -> bool {
         let fits = |pattern: &str| match pattern.contains('/') {
             true => wildcard::matches(&pattern.to_lowercase(), part.content_type()),
@@ -224,11 +226,11 @@ pub enum ProgramInput {
     Message,
     /// Its header block.
     Headers,
-    /// What follows the header block.
+    /// The body.
     Body,
-    /// Each attachment, decoded: one run for each.
+    /// Each attachment, decoded. The program runs once for each.
     Attachments,
-    /// One MIME part, decoded, by its number.
+    /// The MIME part with this number, decoded.
     Part(usize),
     /// Nothing.
     Nothing,
@@ -239,21 +241,21 @@ pub enum ProgramInput {
 pub struct Notify {
     /// A program and its arguments.
     pub run: Option<Vec<String>>,
-    /// Or an address (RFC 5436).
+    /// Or a mail address (RFC 5436).
     pub mail: Option<String>,
-    /// Or an HTTPS address that gets JSON.
+    /// Or an HTTPS URL to which JSON is posted.
     pub webhook: Option<String>,
     /// Or the desktop.
     pub desktop: bool,
-    /// One line.
+    /// The title, in one line.
     pub title: String,
-    /// What to say.
+    /// The text of the notification.
     pub text: String,
-    /// How loud.
+    /// How important it is.
     pub importance: Importance,
 }
 
-/// RFC 5435 3.4.
+/// The importance of a notification (RFC 5435 3.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Importance {
@@ -271,11 +273,11 @@ pub enum Importance {
 pub struct Append {
     /// The account in the config.
     pub account: String,
-    /// The folder there.
+    /// The folder of that account.
     pub folder: String,
-    /// Flag words.
+    /// The flags it gets there, as the words of a rule.
     pub flags: Vec<String>,
-    /// When the message arrived, in seconds of Unix time: the new INTERNALDATE.
+    /// When the message arrived, in Unix seconds. It becomes the INTERNALDATE.
     pub arrived: i64,
     /// UIDVALIDITY and UIDNEXT of the folder before the first attempt.
     pub noted: Option<(u32, u32)>,
@@ -298,7 +300,7 @@ pub struct Reject {
 }
 
 impl Way {
-    /// The action's word; `send` for a message of the user's own.
+    /// The name of the action; `send` for a message that the user sends.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Redirect(redirect) if redirect.mode == RedirectMode::Submit => "send",
@@ -313,7 +315,7 @@ impl Way {
         }
     }
 
-    /// What is said about an answer; `None` for everything else.
+    /// The settings of an answer; `None` for everything else.
     pub fn form(&self) -> Option<&ReplyForm> {
         match self {
             Self::Vacation(vacation) => Some(&vacation.form),
@@ -322,7 +324,7 @@ impl Way {
         }
     }
 
-    /// Those whom it names; a program and a folder have none.
+    /// The recipients. A program and a folder have none.
     pub fn recipients(&self) -> Vec<String> {
         match self {
             Self::Redirect(redirect) => redirect.to.clone(),
@@ -335,12 +337,12 @@ impl Way {
         }
     }
 
-    /// Whether all of its recipients were left out.
+    /// Whether all of its recipients were removed.
     pub fn names_nobody(&self) -> bool {
         matches!(self, Self::Redirect(_) | Self::Lmtp(_)) && self.recipients().is_empty()
     }
 
-    /// Names these alone, where it can name several.
+    /// Replaces the recipients of an action that can have several.
     pub fn keep_recipients(&mut self, left: Vec<String>) {
         match self {
             Self::Redirect(redirect) => redirect.to = left,
@@ -349,18 +351,18 @@ impl Way {
         }
     }
 
-    /// Whether this goes to whoever wrote the message, who must not get it twice.
+    /// Whether this goes to the sender of the message, who must not get it twice.
     pub fn is_answer(&self) -> bool {
         matches!(self, Self::Vacation(_) | Self::Reply(_) | Self::Reject(_))
     }
 
-    /// Whether this delivers the message: such a telling that finally fails puts the message into the inbox.
+    /// Whether this delivers the message. If such an action finally fails, the message goes to the inbox.
     pub fn delivers(&self) -> bool {
         matches!(self, Self::Redirect(_) | Self::Pipe(_) | Self::Imap(_) | Self::Lmtp(_) | Self::Reject(_))
     }
 }
 
-/// Where a web address leads: the rest of it may hold a secret, which no list and no log may show.
+/// The host of a URL. The rest of the URL may hold a secret, so lists and logs show the host only.
 pub fn host_of(address: &str) -> String {
     let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Where the bytes of a message are, and reading them wherever that is.
+//! Where the bytes of a message are, and how to read them.
 
 use std::fmt;
 use std::io::{self, BufReader, Read};
@@ -11,8 +11,8 @@ use std::sync::Arc;
 pub enum Bytes {
     /// The whole message.
     Memory(Vec<u8>),
-    /// Too big for memory: the first bytes (the header block, up to [`super::MAX_HEADER`]), and the file that
-    /// holds them all.
+    /// Too big for memory: the first bytes (the header block, up to [`super::MAX_HEADER`]), and the file with the whole
+    /// message.
     Spooled {
         /// The beginning of the message.
         head: Vec<u8>,
@@ -21,15 +21,15 @@ pub enum Bytes {
         /// Its length.
         length: u64,
     },
-    /// A spooled message with another header block. The file is not this message, only the end of it.
+    /// A spooled message with a new header block. Only the body comes from the file.
     Rehead {
         /// The new header block with the empty line that ends it.
         head: Vec<u8>,
-        /// The file in the spool with the message as it came.
+        /// The file in the spool with the original message.
         path: PathBuf,
-        /// What follows `head` begins here in the file.
+        /// The position in the file of what follows `head`.
         body_at: u64,
-        /// The length of the whole: `head` and the file from `body_at` on.
+        /// The total length: `head` and the file from `body_at` on.
         length: u64,
     },
 }
@@ -43,7 +43,7 @@ impl Bytes {
         }
     }
 
-    /// What is in memory: the whole, or the beginning up to at least the end of the header block.
+    /// The bytes in memory: the whole message, or its beginning up to at least the end of the header block.
     pub fn beginning(&self) -> &[u8] {
         match self {
             Self::Memory(all) => all,
@@ -51,7 +51,7 @@ impl Bytes {
         }
     }
 
-    /// The whole message, its file opened by `open`.
+    /// Reads the whole message; `open` opens its file.
     pub fn reader(
         &self,
         open: impl Fn(&Path) -> io::Result<Box<dyn Read + Send>>,
@@ -68,10 +68,10 @@ impl Bytes {
     }
 }
 
-/// Opens the file of a spooled message for reading. The message layer opens nothing by itself.
+/// Opens the file of a spooled message for reading. The message layer itself opens no files.
 pub type Opener = Arc<dyn Fn(&Path) -> io::Result<Box<dyn Read + Send>> + Send + Sync>;
 
-/// An [`Opener`] or none, that `Debug` can pass over.
+/// An optional [`Opener`] that implements `Debug`.
 #[derive(Clone, Default)]
 pub(super) struct MaybeOpener(pub(super) Option<Opener>);
 
@@ -82,7 +82,7 @@ impl fmt::Debug for MaybeOpener {
 }
 
 impl MaybeOpener {
-    /// How much of the message can be seen: without an opener, what is in memory.
+    /// How many bytes of the message can be read. Without an opener, these are the bytes in memory.
     pub(super) fn visible(&self, bytes: &Bytes) -> u64 {
         match (bytes, &self.0) {
             (Bytes::Memory(_), _) | (_, Some(_)) => bytes.length(),
@@ -90,7 +90,7 @@ impl MaybeOpener {
         }
     }
 
-    /// What can be seen of the message.
+    /// Reads as much of the message as [`Self::visible`] says.
     pub(super) fn reader<'a>(&self, bytes: &'a Bytes) -> io::Result<Box<dyn Read + Send + 'a>> {
         match &self.0 {
             Some(open) => bytes.reader(|path| open(path)),
@@ -98,13 +98,13 @@ impl MaybeOpener {
         }
     }
 
-    /// A walker over what can be seen, which stands at the beginning.
+    /// A walker over the readable bytes, at their beginning.
     pub(super) fn walker<'a>(&self, bytes: &'a Bytes) -> io::Result<Walker<'a>> {
         Ok(Walker { reader: BufReader::with_capacity(WALKER_BUFFER, self.reader(bytes)?), at: 0 })
     }
 
-    /// One that may go on at `place` without what stands before it: it stands there where the message is in memory, and at
-    /// the beginning of a file.
+    /// A walker for ranges from `place` on. It starts at `place` if the message is in memory, and otherwise at the
+    /// beginning of the file.
     pub(super) fn walker_near<'a>(&self, bytes: &'a Bytes, place: u64) -> io::Result<Walker<'a>> {
         let Bytes::Memory(all) = bytes else { return self.walker(bytes) };
         let at = all.len().min(usize::try_from(place).unwrap_or(usize::MAX));
@@ -128,13 +128,13 @@ impl fmt::Debug for Walker<'_> {
 }
 
 impl Walker<'_> {
-    /// What stands before was passed over.
+    /// The position. Everything before it was read or skipped.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// A reader over one range, which must not begin before the end of an earlier one; what was passed over
-    /// already is missing from it.
+    /// A reader over one range, which must not begin before the end of an earlier one. Bytes before the current
+    /// position are missing from it.
     pub(super) fn range(&mut self, range: &Range<u64>) -> io::Result<impl io::BufRead + '_> {
         skip(&mut self.reader, range.start.saturating_sub(self.at))?;
         self.at = self.at.max(range.start);
@@ -143,7 +143,7 @@ impl Walker<'_> {
     }
 }
 
-/// Keeps the walker's place while a range is read.
+/// Updates the walker's position while a range is read.
 struct CountedPlace<'a, R> {
     inner: io::Take<R>,
     at: &'a mut u64,
@@ -168,7 +168,7 @@ impl<R: io::BufRead> io::BufRead for CountedPlace<'_, R> {
     }
 }
 
-/// Reads and drops so many bytes; a file that is shorter ends the message there.
+/// Skips `count` bytes. Fails if the file is shorter.
 fn skip(reader: &mut dyn Read, count: u64) -> io::Result<()> {
     let skipped = io::copy(&mut reader.take(count), &mut io::sink())?;
     if skipped < count { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }

@@ -1,23 +1,24 @@
-//! A text as the value of a header field: one that cannot become two fields, whatever it holds.
+//! Writes text as the value of a header field. Whatever the text contains, the result is exactly one field.
 
 use std::borrow::Cow;
 
 use super::words::hex_digit;
 
-/// The longest value written, in bytes of the text; the rest is cut (`reliability.md` I2).
+/// Only this many bytes of a text are written; the rest is cut (`reliability.md` I2).
 pub const MAX_COMPOSED: usize = 8 * 1024;
 
-/// Lines are folded here where blanks allow it: 78 would do (RFC 5322 2.1.1), but not with encoded words (RFC 2047 2).
+/// Lines are folded at this length, if they have blanks. RFC 5322 2.1.1 allows 78, but a line with an encoded word may
+/// have only 76 (RFC 2047 2).
 const FOLDED_LINE_CHARS: usize = 76;
-/// No line is longer, its end not counted, blanks or not.
-const HARD_LINE: usize = 998;
+/// No line is longer than this, not counting its line end, even without blanks (RFC 5322 2.1.1).
+const MAX_LINE_BYTES: usize = 998;
 /// The longest encoded word (RFC 2047 2).
-const WORD: usize = 75;
-/// One with the longest character: 12 letters.
-const SHORTEST_WORD: usize = WORD_START.len() + 12 + WORD_END.len();
+const MAX_ENCODED_WORD_BYTES: usize = 75;
+/// The length of an encoded word with one character of the longest encoding, 12 letters.
+const SHORTEST_WORD_BYTES: usize = WORD_START.len() + 12 + WORD_END.len();
 
-/// Fields in which quotes stand around names (RFC 5322 3.6.2, 3.6.3, 3.6.6).
-const ADDRESSES: [&str; 11] = [
+/// Fields with addresses, in which a name may be quoted (RFC 5322 3.6.2, 3.6.3, 3.6.6).
+const ADDRESS_FIELDS: [&str; 11] = [
     "From",
     "Sender",
     "Reply-To",
@@ -34,18 +35,18 @@ const ADDRESSES: [&str; 11] = [
 const WORD_START: &str = "=?utf-8?Q?";
 const WORD_END: &str = "?=";
 
-/// Whether a field may have that name: RFC 5322 2.2, and short enough that a value fits on its line.
+/// Whether this is a valid field name (RFC 5322 2.2) that is short enough to leave room for a value on its line.
 pub fn is_field_name(name: &str) -> bool {
     (1..=76).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
 }
 
 /// Whether a field of that name is a list of addresses.
 pub fn has_addresses(name: &str) -> bool {
-    ADDRESSES.iter().any(|field| field.eq_ignore_ascii_case(name))
+    ADDRESS_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name))
 }
 
-/// The whole field with its line ends. Control characters are blanks; what is not ASCII becomes encoded words
-/// (RFC 2047), and so does what would read as one.
+/// The whole field with its line ends. Control characters become blanks. Text that is not ASCII, or looks like an
+/// encoded word, becomes encoded words (RFC 2047).
 pub fn field(name: &str, value: &str) -> String {
     let value = harmless(value);
     let mut line = HeaderLine { out: format!("{name}:"), column: name.len() + 1 };
@@ -56,7 +57,7 @@ pub fn field(name: &str, value: &str) -> String {
             line.word(&piece);
             continue;
         }
-        // Neighbours that must be encoded share their words, for blanks between two encoded words are dropped.
+        // Neighbours are encoded together, because a reader drops the blanks between two encoded words.
         let mut run = piece.into_owned();
         while let Some(next) = pieces.next_if(|next| must_encode(next)) {
             run.push(' ');
@@ -68,8 +69,8 @@ pub fn field(name: &str, value: &str) -> String {
     line.out
 }
 
-/// The words of a value. A quoted name in a field of addresses that must be encoded is one piece without its quotes: they
-/// would be a part of the name then, for no encoded word stands within quotes (RFC 2047 5).
+/// The words of a value. In a field of addresses, a quoted name that must be encoded is one piece without its quotes,
+/// because an encoded word must not be within a quoted string (RFC 2047 5).
 struct HeaderPieces<'v> {
     rest: &'v str,
     has_names: bool,
@@ -94,7 +95,7 @@ impl<'v> Iterator for HeaderPieces<'v> {
     }
 }
 
-/// What stands in the quotes at the beginning, and what follows them. `"x"@y` is an address and no name.
+/// The quoted name at the beginning, and the text after it. `None` for `"x"@y`, which is an address.
 fn quoted_name(text: &str) -> Option<(String, &str)> {
     let inside = text.strip_prefix('"')?;
     let mut name = String::new();
@@ -114,7 +115,8 @@ fn quoted_name(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// Cut to length, and on one line: CR, LF, NUL and every other control character but tab becomes a blank.
+/// The value cut to the maximum length, on one line: CR, LF, NUL and all other control characters except tab become
+/// blanks.
 fn harmless(value: &str) -> String {
     let cut = &value[..value.floor_char_boundary(MAX_COMPOSED)];
     cut.chars()
@@ -122,20 +124,20 @@ fn harmless(value: &str) -> String {
         .collect()
 }
 
-/// Not ASCII, begins what could be an encoded word, or too long to stand on a line.
+/// Whether a word is not ASCII, may look like an encoded word, or is too long for a line.
 fn must_encode(word: &str) -> bool {
-    !word.is_ascii() || word.contains("=?") || word.len() > HARD_LINE - 100
+    !word.is_ascii() || word.contains("=?") || word.len() > MAX_LINE_BYTES - 100
 }
 
-/// Writes words into lines.
+/// Writes words and folds lines.
 struct HeaderLine {
     out: String,
     column: usize,
 }
 
 impl HeaderLine {
-    /// One word, on a new line where it does not fit. The first stays on the line of the name if it is short
-    /// enough for any line: a line with nothing but blanks must not come about.
+    /// Writes one word, on a new line if it does not fit. The first word always stays on the line of the field name,
+    /// because a line must not consist of blanks only.
     fn word(&mut self, word: &str) {
         let is_first = self.out.ends_with(':');
         if !is_first && self.column + 1 + word.len() > FOLDED_LINE_CHARS {
@@ -148,19 +150,23 @@ impl HeaderLine {
     }
 }
 
-/// A text as encoded words, none longer than [`WORD`], cut between characters. Where it begins the value the first one is
-/// as short as the name of the field demands, as long as a character fits.
+/// Writes a text as encoded words of at most [`MAX_ENCODED_WORD_BYTES`] bytes, cut between characters. If the text
+/// begins the value, the first word is shortened to fit after the field name, but holds at least one character.
 fn encoded(text: &str, line: &mut HeaderLine) {
     let mut word = WORD_START.to_owned();
     let is_first = line.out.ends_with(':');
-    let mut most = if is_first { FOLDED_LINE_CHARS.saturating_sub(line.column + 1).max(SHORTEST_WORD) } else { WORD };
+    let mut most = if is_first {
+        FOLDED_LINE_CHARS.saturating_sub(line.column + 1).max(SHORTEST_WORD_BYTES)
+    } else {
+        MAX_ENCODED_WORD_BYTES
+    };
     for c in text.chars() {
         let letter = q(c);
         if word.len() + letter.len() + WORD_END.len() > most {
             word.push_str(WORD_END);
             line.word(&word);
             WORD_START.clone_into(&mut word);
-            most = WORD;
+            most = MAX_ENCODED_WORD_BYTES;
         }
         word.push_str(&letter);
     }
@@ -168,7 +174,7 @@ fn encoded(text: &str, line: &mut HeaderLine) {
     line.word(&word);
 }
 
-/// One character in the Q encoding, only letters and digits bare: that is safe in every place (RFC 2047 5).
+/// One character in the Q encoding. Only letters and digits stay as they are, which is safe everywhere (RFC 2047 5).
 fn q(c: char) -> String {
     match c {
         ' ' => "_".to_owned(),
@@ -228,6 +234,6 @@ mod tests {
     fn values_are_cut() {
         assert!(field("X", &"x".repeat(10_000_000)).len() < 2 * MAX_COMPOSED);
         assert!(field("X", &"é".repeat(10_000_000)).len() < 8 * MAX_COMPOSED);
-        assert!(field("X", &"x".repeat(5_000)).lines().all(|line| line.len() <= HARD_LINE));
+        assert!(field("X", &"x".repeat(5_000)).lines().all(|line| line.len() <= MAX_LINE_BYTES));
     }
 }

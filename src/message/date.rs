@@ -1,6 +1,6 @@
-//! Dates as RFC 5322 3.3 and 4.3 have them, and as mail really has them.
+//! Reads dates: those of RFC 5322 3.3 and 4.3, and the other forms found in mail.
 //!
-//! Our own reader of words, without recursion: comments that nest have brought other parsers down
+//! The parser works on words and does not recurse, because nested comments have crashed other parsers
 //! (`reliability.md` E11).
 
 use jiff::Zoned;
@@ -14,7 +14,7 @@ const MAX_DATE_BYTES: usize = 200;
 
 const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 
-/// Zones by name (RFC 5322 4.3), in hours; names that sort elsewhere mean UTC.
+/// Named zones (RFC 5322 4.3), in hours. All other names mean UTC.
 const ZONES: [(&str, i32); 22] = [
     ("est", -5),
     ("edt", -4),
@@ -24,7 +24,7 @@ const ZONES: [(&str, i32); 22] = [
     ("mdt", -6),
     ("pst", -8),
     ("pdt", -7),
-    // Not of RFC 5322, but never anything else in mail.
+    // Not in RFC 5322, but unambiguous in mail.
     ("akst", -9),
     ("akdt", -8),
     ("hst", -10),
@@ -42,14 +42,14 @@ const ZONES: [(&str, i32); 22] = [
 ];
 
 impl Message {
-    /// When the message says it was written: its first Date field in the sender's own zone, if it makes sense.
+    /// The date in the first Date field, in the sender's zone, if it can be read.
     pub fn date(&self) -> Option<&Zoned> {
         self.date.get_or_init(|| self.first("Date").and_then(parse_date)).as_ref()
     }
 }
 
-/// Reads a date: `Mon, 23 Nov 2026 12:00:00 +0100`, and what people's mail has in its place. The weekday is not
-/// looked at. A zone that is missing or unknown is UTC, and so are the military ones, as RFC 5322 4.3 asks.
+/// Reads a date: `Mon, 23 Nov 2026 12:00:00 +0100`, or one of the other forms found in mail. Ignores the weekday. A
+/// missing, unknown or military zone is read as UTC, as RFC 5322 4.3 asks.
 pub fn parse_date(value: &str) -> Option<Zoned> {
     let text = without_comments(&value[..value.floor_char_boundary(MAX_DATE_BYTES)]);
     let words: Vec<&str> =
@@ -61,7 +61,7 @@ pub fn parse_date(value: &str) -> Option<Zoned> {
     date.to_datetime(time.unwrap_or(Time::midnight())).to_zoned(zone).ok()
 }
 
-/// Comments in parentheses nest. A closing one that nothing opened is a blank.
+/// Removes comments in parentheses, which may be nested. An unmatched closing parenthesis becomes a blank.
 fn without_comments(text: &str) -> String {
     let mut depth = 0_usize;
     let mut out = String::with_capacity(text.len());
@@ -79,7 +79,7 @@ fn without_comments(text: &str) -> String {
     out
 }
 
-/// The date and the words behind it, in one of the three orders in use.
+/// The date, in one of the forms in use, and the words after it.
 fn date_of<'a, 'b>(words: &'a [&'b str]) -> Option<(Date, &'a [&'b str])> {
     (0..words.len()).find_map(|at| {
         let words = &words[at..];
@@ -90,7 +90,7 @@ fn date_of<'a, 'b>(words: &'a [&'b str]) -> Option<(Date, &'a [&'b str])> {
     })
 }
 
-/// `2026-11-23`, of scripts and web services; `2026-11-23T12:00:00` too.
+/// `2026-11-23` or `2026-11-23T12:00:00`, as scripts and web services write it.
 fn iso_date(word: &str) -> Option<Date> {
     let date = word.get(..10).filter(|_| word.len() == 10 || word.as_bytes()[10] == b'T')?;
     let mut numbers = date.split('-');
@@ -99,7 +99,7 @@ fn iso_date(word: &str) -> Option<Date> {
     is_iso.then(|| civil(year.parse().ok()?, month.parse().ok()?, day)).flatten()
 }
 
-/// `23-Nov-2026`, of old VMS and news software.
+/// `23-Nov-2026`, as old VMS and news software writes it.
 fn dashed_date(word: &str) -> Option<Date> {
     let mut parts = word.split('-');
     let (day, month, year) = (parts.next()?, parts.next()?, parts.next()?);
@@ -112,7 +112,7 @@ fn day_first(words: &[&str]) -> Option<(Date, usize)> {
     Some((civil(year_of(year)?, month_of(month)?, day)?, 3))
 }
 
-/// `Nov 23 12:00:00 2026`, of C's asctime; a zone may stand before the year.
+/// `Nov 23 12:00:00 2026`, as C's `asctime` writes it. A zone may precede the year.
 fn asctime(words: &[&str]) -> Option<(Date, usize)> {
     let [month, day, rest @ ..] = words else { return None };
     let month = month_of(month)?;
@@ -125,15 +125,15 @@ fn civil(year: i16, month: i8, day: &str) -> Option<Date> {
     Date::new(year, month, day.parse().ok().filter(|_| is_day)?).ok()
 }
 
-/// By its first three letters; some programs write it out.
+/// The number of a month. Only its first three letters count, because some programs write the whole name.
 fn month_of(word: &str) -> Option<i8> {
     let start = word.get(..3)?;
     let at = MONTHS.iter().position(|month| start.eq_ignore_ascii_case(month))?;
     i8::try_from(at + 1).ok()
 }
 
-/// RFC 5322 4.3: two digits below 50 are of this century; three, and two from 50 on, count from 1900. So do the
-/// `0102` of programs that never learnt of the year 2000.
+/// The year (RFC 5322 4.3): two digits below 50 count from 2000, other two digits and three digits count from 1900. So
+/// does `0102`, which programs with a year 2000 bug write.
 fn year_of(word: &str) -> Option<i16> {
     if !(2..=4).contains(&word.len()) || !word.bytes().all(|b| b.is_ascii_digit()) {
         return None;
@@ -146,8 +146,8 @@ fn year_of(word: &str) -> Option<i16> {
     })
 }
 
-/// `12:00:00`, `12:00`, `9.30.00` of Finnish and Italian programs, `2026-11-23T12:00:00Z`; fractions are dropped.
-/// A leap second is the one before it.
+/// `12:00:00`, `12:00`, `9.30.00` (Finnish and Italian programs) or `2026-11-23T12:00:00Z`. Drops fractions of a
+/// second. A leap second is read as the second before it.
 fn time_of(word: &str) -> Option<Time> {
     let clock = word.split_once('T').map_or(word, |(_, clock)| clock);
     let clock = clock.split(['+', '-', 'Z']).next().unwrap_or_default();
@@ -158,7 +158,7 @@ fn time_of(word: &str) -> Option<Time> {
     Time::new(hour, minute, second.min(59), 0).ok()
 }
 
-/// A zone in seconds, if the word is one.
+/// The offset in seconds, if the word is a zone.
 fn zone_of(word: &str) -> Option<i32> {
     let sign = word.rfind(['+', '-']);
     match sign.map(|at| (&word[at..at + 1], &word[at + 1..])) {
@@ -168,7 +168,7 @@ fn zone_of(word: &str) -> Option<i32> {
     }
 }
 
-/// `+0100`; `+01:00` and `+1` of scripts; `GMT+1` comes here too. What cannot be an offset is UTC.
+/// The offset of `+0100`, or of `+01:00`, `+1` and `GMT+1`, which scripts write. An impossible offset is read as UTC.
 fn numeric_zone(is_west: bool, digits: &str) -> Option<i32> {
     let plain: String = digits.chars().filter(|c| *c != ':').collect();
     if plain.is_empty() || plain.len() > 4 || !plain.bytes().all(|b| b.is_ascii_digit()) {
@@ -187,7 +187,7 @@ fn numeric_zone(is_west: bool, digits: &str) -> Option<i32> {
     })
 }
 
-/// Weekdays and `AM` stand among the words too, and are no zones; that an unknown one is UTC needs no entry.
+/// The offset of a named zone. `None` for unknown names, which may be weekdays or `AM`; the caller uses UTC then.
 fn named_zone(word: &str) -> Option<i32> {
     let known = ZONES.iter().find(|(name, _)| word.eq_ignore_ascii_case(name));
     known.map(|(_, hours)| hours * 3600)

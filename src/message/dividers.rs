@@ -1,6 +1,6 @@
-//! The boundaries of all open multiparts, found in a line by one walk along it however many there are.
+//! The boundaries of all open multiparts, as a prefix tree. One pass over a line finds all boundaries it begins with.
 
-/// Boundaries as a tree of what they have in common.
+/// A prefix tree of boundaries.
 #[derive(Debug, Default)]
 pub(super) struct Dividers {
     /// The first is the root.
@@ -9,22 +9,22 @@ pub(super) struct Dividers {
 
 #[derive(Debug, Default)]
 struct DividerNode {
-    /// The innermost level that is divided by the boundary that ends here, if one does.
+    /// The innermost level whose boundary ends at this node, if one does.
     level: Option<usize>,
-    /// What follows here in longer ones, by its first byte, in order.
+    /// The continuations of longer boundaries, sorted by their first byte.
     branches: Vec<Branch>,
 }
 
 #[derive(Debug)]
 struct Branch {
     first: u8,
-    /// What they all have behind that byte.
+    /// The bytes after `first` that all boundaries of this branch share.
     rest: Vec<u8>,
     node: usize,
 }
 
 impl Dividers {
-    /// Of boundaries with their levels.
+    /// Builds the tree of boundaries and their levels.
     pub(super) fn of<'b>(all: impl Iterator<Item = (usize, &'b [u8])>) -> Self {
         let mut all: Vec<(&[u8], usize)> = all.map(|(level, boundary)| (boundary, level)).collect();
         all.sort_unstable_by(|one, two| one.0.cmp(two.0).then(two.1.cmp(&one.1)));
@@ -34,7 +34,7 @@ impl Dividers {
         dividers
     }
 
-    /// Adds the node for sorted boundaries that have so many bytes in common.
+    /// Adds the node for sorted boundaries whose first `common` bytes are equal.
     fn add(&mut self, sorted: &[(&[u8], usize)], common: usize) -> usize {
         let index = self.nodes.len();
         self.nodes.push(DividerNode::default());
@@ -54,7 +54,7 @@ impl Dividers {
         index
     }
 
-    /// Every boundary that the line begins with: its level, and what stands behind it. The shortest comes first.
+    /// All boundaries that the line begins with, shortest first: the level and the rest of the line.
     pub(super) fn beginning<'l>(&self, line: &'l [u8]) -> impl Iterator<Item = (usize, &'l [u8])> {
         let mut next = self.nodes.first();
         let mut behind = line;
@@ -78,7 +78,8 @@ impl Dividers {
     }
 }
 
-/// What follows the beginning. That is short and mostly empty: a call would take longer than to compare here.
+/// The rest of the line after `beginning`. The loop is faster than a call, because `beginning` is short and usually
+/// empty.
 fn behind_all<'l>(line: &'l [u8], beginning: &[u8]) -> Option<&'l [u8]> {
     let (start, behind) = line.split_at_checked(beginning.len())?;
     start.iter().zip(beginning).all(|(one, two)| one == two).then_some(behind)
@@ -98,7 +99,7 @@ mod tests {
             let mut expected: Vec<_> = all()
                 .filter_map(|(level, boundary)| Some((line.as_bytes().strip_prefix(boundary)?.len(), level)))
                 .collect();
-            // Of equal ones the innermost counts.
+            // Of equal boundaries, the innermost counts.
             expected.sort_unstable_by(|one, two| one.0.cmp(&two.0).then(two.1.cmp(&one.1)));
             expected.dedup_by_key(|(behind, _)| *behind);
             found.sort_unstable();

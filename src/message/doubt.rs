@@ -1,9 +1,10 @@
-//! Messages that mail readers read in different ways: a line that ends a multipart for one is text for another, one takes
-//! the first of two Content-Type fields and another the last. What only some of them show is where programs are hidden.
+//! Messages that mail readers interpret in different ways. A line may end a multipart for one and be text for another;
+//! one uses the first of two Content-Type fields and another the last. Malware is hidden in parts that only some
+//! readers show.
 //!
-//! One reading numbers the parts. The other is the widest: whatever any reader may take for a boundary divides, nothing
-//! ends a multipart before the one around it ends, the last of several fields counts. Of its parts those follow that the
-//! first does not show.
+//! So such a message is read twice. The first reading numbers the parts. The second is as wide as possible: every line
+//! that any reader may take for a boundary divides parts, a multipart ends only where its parent ends, and the last of
+//! several fields counts. The parts that only the second reading finds are added after those of the first.
 
 use std::collections::HashMap;
 
@@ -13,14 +14,14 @@ use super::part::{Part, Reading};
 use super::violations::note;
 use super::{Message, Violation};
 
-/// At most so many parts in doubt are kept.
+/// At most this many doubtful parts are kept.
 const MAX_DOUBTFUL: usize = 100;
-/// At most so many texts are taken for the boundary of one multipart.
+/// At most this many candidates are used for the boundary of one multipart.
 const MAX_BOUNDARIES: usize = 4;
-/// Fields of which there must be one (RFC 2045 3).
-const SINGLE: [&str; 3] = ["Content-Type", "Content-Disposition", "Content-Transfer-Encoding"];
+/// Fields that a part may have only once (RFC 2045 3).
+const SINGLE_FIELDS: [&str; 3] = ["Content-Type", "Content-Disposition", "Content-Transfer-Encoding"];
 
-/// What about the header block of a part readers disagree.
+/// The violations in the header block of a part about which readers disagree.
 pub(super) fn of_header(part: &Part, header: &[u8]) -> impl Iterator<Item = Violation> {
     let is_doubled = has_doubled_field(part.fields());
     let is_multipart = part.is_multipart() || is_doubled && is_divided(part);
@@ -35,20 +36,22 @@ pub(super) fn of_header(part: &Part, header: &[u8]) -> impl Iterator<Item = Viol
 }
 
 fn has_doubled_field(fields: &[Field]) -> bool {
-    let content: Vec<&Field> = fields.iter().filter(|field| SINGLE.iter().any(|name| field.is_named(name))).collect();
+    let content: Vec<&Field> =
+        fields.iter().filter(|field| SINGLE_FIELDS.iter().any(|name| field.is_named(name))).collect();
     let differs = |name: &str| {
         let mut values = content.iter().filter(|field| field.is_named(name)).map(|field| field.raw().trim_ascii());
         values.next().is_some_and(|first| values.any(|value| value != first))
     };
-    content.len() > 1 && SINGLE.iter().any(|name| differs(name))
+    content.len() > 1 && SINGLE_FIELDS.iter().any(|name| differs(name))
 }
 
-/// Where a line begins with two dashes, as boundaries do and fields do not.
+/// The position of the first line that begins with two dashes, as boundaries do and fields do not.
 fn dashes_in(header: &[u8]) -> Option<usize> {
     if header.starts_with(b"--") { Some(0) } else { memchr::memmem::find(header, b"\n--").map(|at| at + 1) }
 }
 
-/// The header fields and where the body begins for those who end a header block at a line that is no field.
+/// The header fields and the start of the body for readers that end a header block at the first line that is not a
+/// field.
 pub(super) fn header_of(message: &Message) -> (Vec<Field>, u64) {
     match dashes_in(message.head()) {
         Some(at) => {
@@ -59,12 +62,12 @@ pub(super) fn header_of(message: &Message) -> (Vec<Field>, u64) {
     }
 }
 
-/// Whether any of its types is that of a multipart.
+/// Whether any of its Content-Type fields says multipart.
 pub(super) fn is_divided(part: &Part) -> bool {
     part.is_multipart() || types(part).any(|parsed| is_multipart(&parsed.main))
 }
 
-/// All texts that a reader may take for its boundary.
+/// All texts that a reader may use as its boundary.
 pub(super) fn boundaries(part: &Part) -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = Vec::new();
     for parsed in types(part).filter(|parsed| is_multipart(&parsed.main)) {
@@ -85,7 +88,7 @@ fn is_multipart(main: &str) -> bool {
     main.starts_with("multipart/")
 }
 
-/// The body of a multipart as a text within it.
+/// The whole body of a multipart as a text part within it.
 pub(super) fn whole_as_text(index: usize, part: &Part) -> Part {
     let mut whole = Part::new(Some((index, part)), Vec::new(), Reading::Others);
     whole.header_at = part.body.start;
@@ -94,7 +97,7 @@ pub(super) fn whole_as_text(index: usize, part: &Part) -> Part {
     whole
 }
 
-/// The same part for those who take the first of several fields, where that makes a difference.
+/// The same part for readers that use the first of several fields, if that makes a difference.
 fn by_first_fields(part: &Part, parent: Option<&Part>) -> Option<Part> {
     if !has_doubled_field(part.fields()) {
         return None;
@@ -106,12 +109,12 @@ fn by_first_fields(part: &Part, parent: Option<&Part>) -> Option<Part> {
     Some(first).filter(|first| !first.is_multipart() && !first.shows(part))
 }
 
-/// Our reading, and behind it what others show beside it.
+/// Our reading, followed by the parts that only other readers show.
 pub(super) fn merged(mut ours: Structure, others: Structure) -> Structure {
     let shown = ours.parts.len();
     let mut by_header: HashMap<u64, usize> = HashMap::new();
     ours.parts.iter().enumerate().for_each(|(index, part)| _ = by_header.entry(part.header_at).or_insert(index));
-    // Where each part of theirs stands among all.
+    // The index of each of their parts in the merged list.
     let mut places: Vec<usize> = Vec::with_capacity(others.parts.len());
     for part in others.parts {
         if ours.parts.len() - shown >= MAX_DOUBTFUL {

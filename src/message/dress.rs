@@ -1,21 +1,22 @@
-//! What stays of a header when a server puts its mail into another dress.
+//! Recognises a mail after its server has changed parts of its header.
 
 use sha2::{Digest, Sha256};
 
 use super::{Bytes, Message, head_of};
 
-/// The fields that name a mail. Servers add fields of their own (Status, X-Keywords, those of spam filters), and change none
-/// of these.
-const NAMING: [&str; 4] = ["Message-ID", "Date", "From", "Subject"];
+/// The fields that identify a mail. Servers add other fields (Status, X-Keywords, spam filter results) but do not
+/// change these.
+const IDENTIFYING_FIELDS: [&str; 4] = ["Message-ID", "Date", "From", "Subject"];
 
-/// A hash of what names the mail of a header block with LF line ends: its naming fields and its lowest Received field, the
-/// one that its first server wrote. Where they do not name it, all of the header counts.
+/// A hash of the parts of a header block (with LF line ends) that identify the mail: the fields above and the lowest
+/// Received field, which the first server wrote. If these do not identify it, the hash also covers the whole header
+/// block.
 pub fn dress_hash(head: &[u8]) -> [u8; 16] {
     let message = Message::new(Bytes::Memory(head_of(head).to_vec()));
-    let naming = NAMING.iter().map(|name| message.all(name).next());
+    let naming = IDENTIFYING_FIELDS.iter().map(|name| message.all(name).next());
     let mut digest = Sha256::new();
     for field in naming.chain([message.all("Received").last()]) {
-        // Servers fold long fields anew.
+        // Servers may fold long fields in a different way.
         for word in field.map(|field| field.value().split_ascii_whitespace()).into_iter().flatten() {
             digest.update(word);
             digest.update(" ");

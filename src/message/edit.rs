@@ -1,11 +1,11 @@
-//! A message with another header block (RFC 5293). Fields that are not named stay byte for byte, and the body is
-//! not touched, so signatures over them hold.
+//! Edits the header block of a message (RFC 5293). Other fields and the body stay byte for byte, so that signatures
+//! over them remain valid.
 
 use super::headers::{self, FieldSpan};
 use super::{Bytes, MAX_HEADER, Message, compose};
 
-/// Fields that tell where a message has been or that a program wrote it. They are never deleted: mail loops are
-/// found by them (RFC 5293 6).
+/// Fields that record the route of a message, or that a program wrote it. They are never deleted, because mail loops
+/// are detected by them (RFC 5293 6).
 const PROTECTED: [&str; 2] = ["Received", "Auto-Submitted"];
 
 /// Whether a field of that name cannot be deleted or replaced.
@@ -13,27 +13,27 @@ pub fn is_protected(name: &str) -> bool {
     PROTECTED.iter().any(|protected| protected.eq_ignore_ascii_case(name))
 }
 
-/// One change of the header block. One whose name is no field name ([`super::is_field_name`]) changes nothing.
+/// One change of the header block. It has no effect if its name is not a valid field name ([`super::is_field_name`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edit {
-    /// A further field: before all others, where RFC 5293 4 has it, or behind them.
+    /// Adds a field before all others, as RFC 5293 4 says, or after them.
     Add {
         /// Its name.
         name: String,
         /// Its value, as a text.
         value: String,
-        /// Behind all others.
+        /// Whether the field is added after all others.
         last: bool,
     },
     /// Deletes fields, if they are not protected.
     Delete {
         /// Their name.
         name: String,
-        /// Of the fields of that name only these, in ascending order, from 0.
+        /// Delete only these fields of that name: their positions from 0, in ascending order.
         only: Option<Vec<usize>>,
     },
-    /// One field of that name and no other: in the place of the first, or behind all fields. A protected one is
-    /// left as it is.
+    /// Replaces all fields of that name by one, in the place of the first or after all fields. Protected fields stay
+    /// unchanged.
     Set {
         /// Its name.
         name: String,
@@ -43,8 +43,8 @@ pub enum Edit {
 }
 
 impl Message {
-    /// The message with changes, one after the other. The new header block is in memory; the body stays where it
-    /// is, in memory or in the spool file.
+    /// The message with these changes applied in order. The new header block is in memory; the body stays in memory or
+    /// in the spool file.
     pub fn edited(&self, edits: &[Edit]) -> Self {
         let old = self.head();
         let rest = &self.bytes.beginning()[old.len()..];
@@ -55,8 +55,8 @@ impl Message {
         Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone()).assuming(&self.assumed)
     }
 
-    /// The message with other values for those fields for which `value` gives one, by the name and the raw value. The rest
-    /// stays byte for byte.
+    /// The message with new values for the fields for which `value` returns one. `value` gets the name and the raw
+    /// value. The rest stays byte for byte.
     pub fn with_values(&self, value: impl Fn(&str, &[u8]) -> Option<Vec<u8>>) -> Self {
         let old = self.head();
         let mut new = Vec::with_capacity(old.len());
@@ -74,7 +74,7 @@ impl Message {
         Self::with(self.rebuilt(old.len(), new, rest), self.opener.clone()).assuming(&self.assumed)
     }
 
-    /// What stands before the body: the header block and the empty line that ends it.
+    /// The bytes before the body: the header block and the empty line that ends it.
     pub fn before_body(&self) -> &[u8] {
         let beginning = self.bytes.beginning();
         &beginning[..beginning.len().min(self.body_at() as usize)]
@@ -85,8 +85,8 @@ impl Message {
         self.size().saturating_sub(self.body_at())
     }
 
-    /// This body behind what stood before it: an original header block with the empty line that ended it. It is never the
-    /// file of a message that came in, which goes when its message is filed.
+    /// This body after `before`, the original header block with its empty line. The result never refers to the spool
+    /// file of a fetched message, because that file is removed when the message is filed.
     pub fn behind(&self, before: &[u8]) -> Self {
         let at = self.body_at();
         let old = self.before_body().len();
@@ -104,7 +104,8 @@ impl Message {
         Self::with(bytes, self.opener.clone()).assuming(&self.assumed)
     }
 
-    /// Whether the other message has the same body. Of two that are not in memory only edits of one file are known to.
+    /// Whether the other message has the same body. Two bodies outside memory are equal only if both are the same part
+    /// of the same file.
     pub fn has_body_of(&self, other: &Self) -> bool {
         match (&self.bytes, &other.bytes) {
             (Bytes::Memory(one), Bytes::Memory(two)) => {
@@ -115,7 +116,7 @@ impl Message {
         }
     }
 
-    /// The file and the place in it where the body begins.
+    /// The file, and the position in it where the body begins.
     fn body_in_file(&self) -> Option<(&std::path::Path, u64)> {
         match &self.bytes {
             Bytes::Spooled { path, .. } => Some((path, self.body_at())),
@@ -124,7 +125,7 @@ impl Message {
         }
     }
 
-    /// `rest` is what is in memory behind the old header block.
+    /// `rest` is what is in memory after the old header block.
     fn rebuilt(&self, old: usize, mut new: Vec<u8>, rest: &[u8]) -> Bytes {
         match &self.bytes {
             Bytes::Memory(_) => {
@@ -147,11 +148,11 @@ impl Message {
     }
 }
 
-/// A header block with one change.
+/// The header block with one change applied.
 fn apply(edit: &Edit, head: &[u8], is_cut: bool) -> Vec<u8> {
     let mut spans = headers::spans(head, usize::MAX, &mut Vec::new());
-    // Where the header block was cut for its length, its last field goes on in what counts as body: that one is
-    // left alone, and the end is before it.
+    // If the header block was cut because of its length, its last field continues in what counts as the body. That
+    // field is not changed, and new fields are added before it.
     let cut = if is_cut { spans.pop() } else { None };
     let end = cut.map_or(head.len(), |span| span.name.start);
     match edit {
@@ -177,7 +178,7 @@ fn apply(edit: &Edit, head: &[u8], is_cut: bool) -> Vec<u8> {
             match spans.iter().find(|span| is_named(head, span, name)).map(FieldSpan::whole) {
                 Some(first) => {
                     let rest = without(head, &spans, |span| is_named(head, span, name));
-                    // The first of that name has none of them before it.
+                    // No deleted field precedes the first one, so its position is still right.
                     with_field(&rest, first.start, &field)
                 }
                 None => with_field(head, end, &field),
@@ -201,15 +202,15 @@ fn without(head: &[u8], spans: &[FieldSpan], mut is_deleted: impl FnMut(&FieldSp
     out
 }
 
-/// The field at a place where a line begins, or behind a last line that has no end.
+/// Inserts the field at the start of a line, or after a last line without a line end.
 fn with_field(head: &[u8], at: usize, field: &str) -> Vec<u8> {
     let (before, behind) = head.split_at(at.min(head.len()));
     let has_end = before.is_empty() || before.ends_with(b"\n");
     [before, if has_end { b"" } else { b"\n" }, field.as_bytes(), behind].concat()
 }
 
-/// Behind what an mbox left before the header (`From ann@example.org Mon …`), and behind lines that would become a
-/// part of the new field.
+/// The position after an mbox line (`From ann@example.org Mon …`), and after lines that would become a part of the new
+/// field.
 fn beginning_of(head: &[u8], spans: &[FieldSpan]) -> usize {
     let first = spans.first().map_or(head.len(), |span| span.name.start);
     let is_passed_over = |line: &&[u8]| line.starts_with(b"From ") || line.starts_with(b" ") || line.starts_with(b"\t");

@@ -1,5 +1,5 @@
-//! Messages within messages that are encoded. RFC 2046 5.2.1 forbids it, some programs do it, and readers open them: the
-//! files in one count as names of the part that holds it.
+//! Encoded messages within messages. RFC 2046 5.2.1 forbids them, but some programs write them and mail readers open
+//! them. So the names of the files in such a message count as names of the part that holds it.
 
 use super::mime::Structure;
 use super::text::{self, TextPlaces};
@@ -8,10 +8,10 @@ use super::{Bytes, Message, Violation, to_lf};
 
 /// How many bytes of encoded messages are examined in one message.
 const MAX_ENCODED: usize = 8 * 1024 * 1024;
-/// An encoded message is not looked for within more of them than this.
+/// Encoded messages are read down to this depth.
 const MAX_NESTED: usize = 3;
 
-/// Looks into all encoded messages.
+/// Reads all encoded messages.
 pub(super) fn look_into(message: &Message, all: &mut Structure) {
     let mut left = MAX_ENCODED;
     let mut places = TextPlaces::of(message);

@@ -1,7 +1,7 @@
-//! A MIME entity that somebody wrote (RFC 2045 2.4): fields, a blank line, a body.
+//! A MIME entity that a user wrote (RFC 2045 2.4): fields, a blank line, a body.
 //!
-//! Its fields go into the header of a mail of ours. So there are few that it may have, and they are what they look like:
-//! whatever else is in the text is no entity.
+//! Its fields go into the header of a mail that we send. So only a few fields are allowed, and their syntax is checked
+//! strictly.
 
 use super::is_field_name;
 use super::params;
@@ -9,52 +9,52 @@ use crate::charsets::NOTHING_SAID;
 
 /// The longest line of a field (RFC 5322 2.1.1).
 const MAX_LINE_BYTES: usize = 998;
-/// The encodings there are (RFC 2045 6.1).
+/// All standard encodings (RFC 2045 6.1).
 const ENCODINGS: [&str; 5] = ["7bit", "8bit", "binary", "quoted-printable", "base64"];
 
 /// Fields and a body, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entity<'t> {
-    /// The Content-* fields but the encoding, as they were written, each with its line ends.
+    /// The Content-* fields except Content-Transfer-Encoding, unchanged, each with its line ends.
     pub fields: String,
     /// Content-Transfer-Encoding, in lower case.
     pub encoding: Option<String>,
-    /// What follows the blank line.
+    /// The text after the blank line.
     pub body: &'t str,
-    /// Whether it has parts of its own, which no encoding may hide (RFC 2045 6.4).
+    /// Whether it consists of parts. Such an entity must not be encoded (RFC 2045 6.4).
     pub is_composite: bool,
-    /// Whether it is HTML, in which a text has to be escaped.
+    /// Whether it is HTML, in which inserted text has to be escaped.
     pub is_html: bool,
 }
 
-/// Why a text is no entity.
+/// Why a text is not a MIME entity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoEntity {
     /// There is no body.
     #[error("no blank line stands behind its fields")]
     NoBlankLine,
-    /// A line of the header block is none.
+    /// A line of the header block is not a field.
     #[error("`{0}` is no header field")]
     NoField(String),
-    /// It would be a field of the mail, not of its content.
+    /// A field that describes the mail and not its content.
     #[error("`{0}` is no field of a MIME entity, which has Content-* fields and MIME-Version alone")]
     Foreign(String),
-    /// RFC 5230 4.4.
+    /// A field is not ASCII (RFC 5230 4.4).
     #[error("its fields are not plain ASCII")]
     NotAscii,
-    /// There are two answers to one question.
+    /// A field occurs twice.
     #[error("it has the field `{0}` twice")]
     Twice(String),
-    /// A kind that is none, or lacks what it needs.
+    /// Its Content-Type is invalid or incomplete.
     #[error("its Content-Type {0}")]
     Type(&'static str),
-    /// An unknown one, or one that its kind does not allow.
+    /// Its encoding is unknown, or not allowed for its Content-Type.
     #[error("its Content-Transfer-Encoding {0}")]
     Encoding(&'static str),
 }
 
 impl<'t> Entity<'t> {
-    /// Takes a text with LF line ends.
+    /// Parses a text with LF line ends.
     pub fn parse(text: &'t str) -> Result<Self, NoEntity> {
         let (head, body) = split(text).ok_or(NoEntity::NoBlankLine)?;
         let mut entity = Self { fields: String::new(), encoding: None, body, is_composite: false, is_html: false };
@@ -78,7 +78,7 @@ impl<'t> Entity<'t> {
         Ok(entity)
     }
 
-    /// Content-Type in front. What is said of no charset is UTF-8, as the text is.
+    /// Puts Content-Type first. Adds the charset UTF-8, which the text has, if none is named.
     fn add_type(&mut self, kind: Option<(&str, &str)>) -> Result<(), NoEntity> {
         let (field, value) = kind.unwrap_or(("Content-Type: text/plain\n", " text/plain"));
         let parsed = params::parse(value.as_bytes(), &NOTHING_SAID);
@@ -107,7 +107,7 @@ impl<'t> Entity<'t> {
         Ok(())
     }
 
-    /// Whether the body was encoded by whoever wrote it.
+    /// Whether the user wrote the body in encoded form.
     pub fn is_coded(&self) -> bool {
         self.encoding.as_deref().is_some_and(|encoding| matches!(encoding, "quoted-printable" | "base64"))
     }
@@ -135,7 +135,7 @@ fn fields(head: &str) -> Vec<&str> {
     fields
 }
 
-/// Name and value of a field that may be copied as it stands.
+/// The name and the value of a field that can be copied unchanged.
 fn checked(field: &str) -> Result<(&str, &str), NoEntity> {
     let shown = || crate::clean::short(field.trim(), 60);
     if !field.bytes().all(|byte| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\n')) {
@@ -156,7 +156,7 @@ fn encoding(value: &str) -> Result<String, NoEntity> {
     if ENCODINGS.contains(&lower.as_str()) { Ok(lower) } else { Err(NoEntity::Encoding("is not one of RFC 2045")) }
 }
 
-/// RFC 2045 5.1.
+/// Whether the text is a token (RFC 2045 5.1).
 fn is_token(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! What we know about a message besides its bytes.
+//! What is known about a message besides its bytes.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -14,11 +14,11 @@ use crate::clean;
 pub struct Envelope {
     /// The identity of the message at its source.
     pub key: Key,
-    /// When it arrived there: INTERNALDATE, or now where the source has no such thing.
+    /// When it arrived there: INTERNALDATE, or the current time if the source has no such date.
     pub arrived: Timestamp,
     /// The flags it has on the server.
     pub flags: Flags,
-    /// The size in bytes that the server announced; 0 when it said nothing.
+    /// The size in bytes that the server announced; 0 if it announced none.
     pub announced: u64,
 }
 
@@ -49,12 +49,12 @@ impl Flag {
         (Self::Trashed, 'T', "deleted"),
     ];
 
-    /// The words a rule may use.
+    /// The words for flags in rules.
     pub fn words() -> impl Iterator<Item = &'static str> {
         Self::ALL.iter().map(|(_, _, word)| *word)
     }
 
-    /// The flag for a rule's word or an IMAP flag (`seen`, `\Seen`, `$Forwarded`); case does not count.
+    /// The flag for a word of a rule or an IMAP flag (`seen`, `\Seen`, `$Forwarded`); case is ignored.
     pub fn from_word(word: &str) -> Option<Self> {
         if word.eq_ignore_ascii_case("$Forwarded") {
             return Some(Self::Passed);
@@ -68,7 +68,7 @@ impl Flag {
         }
     }
 
-    /// The flag of a letter in a Maildir file name.
+    /// The flag for a letter in a Maildir file name.
     pub fn from_letter(letter: char) -> Option<Self> {
         Self::ALL.iter().find(|(_, known, _)| *known == letter).map(|(flag, _, _)| *flag)
     }
@@ -79,7 +79,7 @@ impl Flag {
     }
 }
 
-/// An IMAP keyword: its case does not count, and it keeps the spelling it came with first.
+/// An IMAP keyword. Its case is ignored in comparisons, and it keeps its first spelling.
 #[derive(Clone, Debug)]
 struct Keyword(String);
 
@@ -129,13 +129,13 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// Adds one.
+    /// Adds a flag.
     pub fn add(&mut self, flag: Flag) {
         self.system.insert(flag);
     }
 
-    /// Adds a keyword; one that is there already in another case stays as it is. `false`: it cannot be a keyword
-    /// (an IMAP atom of at most [`MAX_KEYWORD`] bytes, RFC 3501 9).
+    /// Adds a keyword. If it exists in another case, it keeps its spelling. Returns `false` if it is not a valid
+    /// keyword (an IMAP atom of at most [`MAX_KEYWORD`] bytes, RFC 3501 9).
     pub fn add_keyword(&mut self, keyword: &str) -> bool {
         let is_valid = is_keyword(keyword);
         if is_valid {
@@ -160,17 +160,17 @@ impl Flags {
         other.keywords.iter().for_each(|keyword| _ = self.add_keyword(&keyword.0));
     }
 
-    /// Takes one out.
+    /// Removes a flag.
     pub fn remove(&mut self, flag: Flag) {
         self.system.remove(&flag);
     }
 
-    /// Takes a keyword out, in whatever case.
+    /// Removes a keyword, whatever its case.
     pub fn remove_keyword(&mut self, keyword: &str) {
         self.keywords.remove(&Keyword(keyword.to_owned()));
     }
 
-    /// Takes out what a word means; what is not there, or means nothing, is no mistake.
+    /// Removes the flag or keyword of a word. Does nothing if it is not set, or if the word is invalid.
     pub fn remove_word(&mut self, word: &str) {
         match Flag::from_word(word) {
             Some(flag) => self.remove(flag),
@@ -183,7 +183,7 @@ impl Flags {
         self.system.contains(&flag)
     }
 
-    /// Whether the keyword is set, in whatever case.
+    /// Whether the keyword is set, whatever its case.
     pub fn has_keyword(&self, keyword: &str) -> bool {
         self.keywords.contains(&Keyword(keyword.to_owned()))
     }
@@ -193,19 +193,19 @@ impl Flags {
         self.keywords.iter().map(|keyword| keyword.0.as_str())
     }
 
-    /// The letters of the flags for a Maildir file name, sorted as the specification asks: `FS`. Keywords have none
-    /// of their own; each Maildir gives them letters (`dovecot-keywords`).
+    /// The letters of the flags for a Maildir file name, sorted as the specification asks: `FS`. Keywords have no fixed
+    /// letters; each Maildir assigns them (`dovecot-keywords`).
     pub fn letters(&self) -> String {
         self.system.iter().map(|flag| flag.letter()).collect()
     }
 
-    /// Takes away everything that is in another set.
+    /// Removes everything that is in another set.
     pub fn remove_all(&mut self, other: &Self) {
         self.system.retain(|flag| !other.system.contains(flag));
         self.keywords.retain(|keyword| !other.keywords.contains(keyword));
     }
 
-    /// Undoes a change: what it added goes, what it took away comes back, and the rest stays as it is by now.
+    /// Undoes a change: removes what it added and adds what it removed. Later changes stay.
     pub fn without_change(&self, before: &Self, after: &Self) -> Self {
         let (mut added, mut removed) = (after.clone(), before.clone());
         added.remove_all(before);
@@ -216,13 +216,13 @@ impl Flags {
         flags
     }
 
-    /// As the state holds them: the letters, a blank, the keywords.
+    /// The form in the state: the letters, a blank, the keywords.
     pub fn to_text(&self) -> String {
         let keywords: Vec<&str> = self.keywords().collect();
         format!("{} {}", self.letters(), keywords.join(" "))
     }
 
-    /// Reads what [`Self::to_text`] wrote; what is neither flag nor keyword is passed over.
+    /// Reads what [`Self::to_text`] wrote. Skips everything that is neither a flag nor a keyword.
     pub fn from_text(text: &str) -> Self {
         let (letters, keywords) = text.split_once(' ').unwrap_or((text, ""));
         let mut flags: Self = letters.chars().filter_map(Flag::from_letter).collect();
@@ -235,7 +235,7 @@ impl Flags {
         other.system.is_subset(&self.system) && other.keywords.is_subset(&self.keywords)
     }
 
-    /// The flags as words of a rule, then the keywords.
+    /// The words for the flags in rules, then the keywords.
     pub fn words(&self) -> Vec<String> {
         let named = self.system.iter().filter_map(|flag| Flag::ALL.iter().find(|(known, _, _)| known == flag));
         let words = named.map(|(_, _, word)| (*word).to_owned());
@@ -247,7 +247,7 @@ impl Flags {
         self.system.is_empty() && self.keywords.is_empty()
     }
 
-    /// What of the server's flags is carried over: not `\Deleted`, for a copy here is not meant to be deleted.
+    /// The server's flags that a local copy gets: all except `\Deleted`, because the copy is not meant to be deleted.
     pub fn carried_over(mut self) -> Self {
         self.remove(Flag::Trashed);
         self

@@ -1,7 +1,7 @@
-//! The header block as a list of fields: our own splitter, which cannot fail and copies nothing but the block.
+//! Splits the header block into fields. The splitter cannot fail and copies nothing except the block.
 //!
-//! mailparse refuses a whole message whose first line begins with a space and finds no `Subject :` (with a
-//! blank before the colon); people get such mail, so the splitting is done here.
+//! We do not use mailparse for this, because it refuses a message whose first line begins with a space, and does not
+//! find `Subject :` (with a blank before the colon). Such mail exists.
 
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -12,27 +12,27 @@ use super::violations::note;
 use super::{AddressList, Violation, words};
 use crate::charsets::{NOTHING_SAID, Unlabelled};
 
-/// The header block is read up to here; what follows counts as body (`reliability.md` E4, E5).
+/// The longest header block. The rest counts as body (`reliability.md` E4, E5).
 pub const MAX_HEADER: usize = 256 * 1024;
 
-/// At most so many fields are looked at.
+/// At most this many fields are read.
 pub const MAX_FIELDS: usize = 1_000;
 
-/// The longest value that is decoded; the rest of it is not seen by rules.
+/// The longest value that is decoded. Rules do not see the rest.
 pub const MAX_VALUE: usize = 64 * 1024;
 
-/// One header field: two ranges in the header block, which all fields share.
+/// One header field: two ranges in the header block, which is shared by all fields.
 #[derive(Clone, Debug)]
 pub struct Field {
     block: Arc<[u8]>,
     name: Range<usize>,
     raw: Range<usize>,
-    /// Where the field ends, however long it is.
+    /// Where the field ends, even if it is longer than [`MAX_VALUE`].
     end: usize,
-    /// `None` where the raw value is its own decoding.
+    /// The decoded value; `None` if it equals the raw value.
     value: OnceLock<Option<Box<str>>>,
     addresses: OnceLock<Box<[Address]>>,
-    /// What 8-bit bytes may be in; `None` where nobody says and in nearly all mail, which has none.
+    /// The possible charsets of 8-bit bytes. `None` if unknown, or if there are no such bytes, as in nearly all mail.
     unlabelled: Option<Arc<Unlabelled>>,
 }
 
@@ -47,12 +47,12 @@ impl Field {
         self.name.start
     }
 
-    /// Whether the field has that name; case does not count.
+    /// Whether the field has that name; case is ignored.
     pub fn is_named(&self, name: &str) -> bool {
         self.block[self.name.clone()].eq_ignore_ascii_case(name.as_bytes())
     }
 
-    /// The value as it stands in the message, folding included, at most [`MAX_VALUE`] bytes.
+    /// The raw value, including folding, at most [`MAX_VALUE`] bytes.
     pub fn raw(&self) -> &[u8] {
         &self.block[self.raw.clone()]
     }
@@ -73,7 +73,8 @@ impl Field {
         self.addresses.get_or_init(|| address::of_field(self.raw(), self.unlabelled()).into())
     }
 
-    /// All members of the field, also behind [`MAX_VALUE`] and those that cannot be read: for whoever sends to them.
+    /// All members of the field, including those after [`MAX_VALUE`] and those that cannot be read. Needed to send to
+    /// them.
     pub fn address_list(&self) -> AddressList {
         address::list_of_field(&self.block[self.raw.start..self.end], self.unlabelled())
     }
@@ -83,29 +84,28 @@ impl Field {
         params::parse(self.raw(), self.unlabelled())
     }
 
-    /// What its 8-bit bytes may be in.
+    /// The possible charsets of its 8-bit bytes.
     pub(super) fn unlabelled(&self) -> &Unlabelled {
         self.unlabelled.as_deref().unwrap_or(&NOTHING_SAID)
     }
 }
 
-/// One field's place in a header block.
+/// The position of one field in a header block.
 #[derive(Debug)]
 pub(super) struct FieldSpan {
     pub(super) name: Range<usize>,
-    /// What follows the colon, continuation lines included.
+    /// The bytes after the colon, including continuation lines.
     pub(super) raw: Range<usize>,
 }
 
 impl FieldSpan {
-    /// The field's bytes with its name and all its lines.
+    /// The whole field: its name and all its lines.
     pub(super) fn whole(&self) -> Range<usize> {
         self.name.start..self.raw.end
     }
 }
 
-/// Where the fields of a header block with LF line ends are. Lines that are no field and continue none are passed
-/// over.
+/// The positions of the fields in a header block with LF line ends. Skips lines that neither are nor continue a field.
 pub(super) fn spans(head: &[u8], max: usize, violations: &mut Vec<Violation>) -> Vec<FieldSpan> {
     let mut spans: Vec<FieldSpan> = Vec::with_capacity(head.len() / 64 + 1);
     let mut continues = false;
@@ -137,8 +137,8 @@ pub(super) fn spans(head: &[u8], max: usize, violations: &mut Vec<Violation>) ->
     spans
 }
 
-/// The lengths of the name and of what stands before the colon. Blanks before the colon are tolerated: Exchange
-/// add-ons and hand-written mail have them (RFC 5322 4.5 calls it obsolete).
+/// The length of the name, and the position of the colon. Blanks before the colon are accepted: Exchange add-ons and
+/// hand-written mail have them (RFC 5322 4.5, obsolete syntax).
 fn name_of(line: &[u8]) -> Option<(usize, usize)> {
     let name = line.iter().position(|b| *b == b':' || !b.is_ascii_graphic())?;
     let blanks = line[name..].iter().position(|b| !matches!(b, b' ' | b'\t'))?;
@@ -146,7 +146,7 @@ fn name_of(line: &[u8]) -> Option<(usize, usize)> {
     (name > 0 && line[colon] == b':').then_some((name, colon))
 }
 
-/// The fields of a header block, at most `max`; `unlabelled` is what their 8-bit bytes may be in.
+/// The fields of a header block, at most `max`. `unlabelled` holds the possible charsets of their 8-bit bytes.
 pub(super) fn split(
     head: &[u8],
     max: usize,
@@ -174,7 +174,7 @@ pub(super) fn split(
     spans.into_iter().map(field).collect()
 }
 
-/// ASCII on one line and without encoded words is its own decoding: nearly every field.
+/// Whether the value needs no decoding: ASCII on one line without encoded words, as in nearly all fields.
 fn is_plain(raw: &[u8]) -> bool {
     raw.iter().all(|b| matches!(b, b' '..=b'~')) && memchr::memmem::find(raw, b"=?").is_none()
 }

@@ -1,8 +1,8 @@
-//! HTML as text, to be searched: not rendered, not judged. One pass, linear, whatever is unclosed.
+//! Extracts the text of HTML for searching, without rendering it. One linear pass, even if elements are not closed.
 
 use super::html_entities;
 
-/// Elements whose content nobody sees.
+/// Elements whose content is not shown.
 const HIDDEN: [&str; 4] = ["script", "style", "title", "template"];
 
 /// Elements that begin or end a line.
@@ -47,16 +47,16 @@ const BLOCKS: [&str; 38] = [
     "ul",
 ];
 
-/// Elements that stand apart within a line.
+/// Elements that are separated from their neighbours within a line.
 const CELLS: [&str; 2] = ["td", "th"];
 
-/// The longest element name looked at.
+/// The longest element name that is recognised.
 const MAX_NAME: usize = 16;
 
-/// A declaration of the charset stands within so many bytes (HTML 4.2.5.4 asks for 1024).
+/// The charset declaration is searched for in this many bytes (HTML 4.2.5.4 asks for 1024).
 const MAX_DECLARATION: usize = 4096;
 
-/// What is to be written before the next visible character.
+/// The separator to write before the next visible character.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Gap {
     None,
@@ -69,9 +69,10 @@ struct HtmlText {
     gap: Gap,
 }
 
-/// The visible text of HTML. Tags of blocks become line breaks, runs of blanks one space, entities characters.
+/// The visible text of HTML. Block tags become line breaks, runs of blanks become one space, entities become
+/// characters.
 ///
-/// As in a browser, a comment, a script or a tag that does not end hides all that follows.
+/// As in a browser, an unclosed comment, script or tag hides everything after it.
 pub(super) fn to_text(html: &str) -> String {
     let mut writer = HtmlText { out: String::with_capacity(html.len() / 2), gap: Gap::None };
     let mut rest = html;
@@ -88,7 +89,7 @@ pub(super) fn to_text(html: &str) -> String {
     writer.out
 }
 
-/// The charset that a `meta` element at the beginning names, as `charset=` or within `content=`.
+/// The charset that a `meta` element near the beginning declares, in `charset=` or in `content=`.
 pub(super) fn declared_charset(html: &[u8]) -> Option<&str> {
     let head = &html[..html.len().min(MAX_DECLARATION)];
     let mut rest = head;
@@ -104,7 +105,7 @@ pub(super) fn declared_charset(html: &[u8]) -> Option<&str> {
     None
 }
 
-/// `charset=label` in a tag, in quotes or not.
+/// The label of `charset=label` in a tag, with or without quotes.
 fn charset_in(tag: &[u8]) -> Option<&str> {
     let name = tag.windows(7).position(|word| word.eq_ignore_ascii_case(b"charset"))?;
     let value = tag[name + 7..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
@@ -131,7 +132,7 @@ impl HtmlText {
         }
     }
 
-    /// Writes what begins with `&` and says how long it was.
+    /// Writes the entity that begins with `&` and returns its length.
     fn entity(&mut self, text: &str) -> usize {
         match html_entities::decode(text) {
             Some((c, length)) => {
@@ -145,10 +146,11 @@ impl HtmlText {
         }
     }
 
-    /// Passes over what begins with `<` and says how long it was.
+    /// Handles the markup that begins with `<` and returns its length.
     fn markup(&mut self, text: &str) -> usize {
         if text.starts_with("<!--") {
-            // From its second dash on: `<!-->` is a whole comment (HTML 13.2.5.43), and newsletters have it.
+            // The search starts at the second dash: `<!-->` is a whole comment (HTML 13.2.5.43), and newsletters use
+            // it.
             return 2 + length_to(&text[2..], "-->");
         }
         if text.starts_with("<!") || text.starts_with("<?") {
@@ -173,19 +175,19 @@ impl HtmlText {
     }
 }
 
-/// Soft hyphens and zero-width blanks, with which spam cuts words to pieces.
+/// Whether the character is a soft hyphen or a zero-width blank. Spam uses them to hide words.
 fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{200b}' | '\u{2060}' | '\u{feff}')
 }
 
-/// The name of a tag; empty if the text begins with none, as in `a < b`.
+/// The name of a tag; empty if the text does not begin with a tag, as in `a < b`.
 fn tag_name(text: &str) -> &str {
     let name = &text[if text.starts_with("</") { 2 } else { 1 }..];
     let length = name.bytes().take(MAX_NAME).take_while(u8::is_ascii_alphanumeric).count();
     if name.starts_with(|c: char| c.is_ascii_alphabetic()) { &name[..length] } else { "" }
 }
 
-/// Up to the `>` that is in no quotes.
+/// The length of a tag up to the first `>` outside quotes.
 fn tag_length(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -195,7 +197,7 @@ fn tag_length(text: &str) -> usize {
         if quote == b'>' {
             return at;
         }
-        // A quote belongs to an attribute only behind its `=`; others are an apostrophe or a slip.
+        // A quote starts an attribute value only after `=`. Other quotes are apostrophes or mistakes.
         if bytes[..at - 1].trim_ascii_end().last() == Some(&b'=') {
             match memchr::memchr(quote, &bytes[at..]) {
                 Some(end) => at += end + 1,
@@ -206,7 +208,7 @@ fn tag_length(text: &str) -> usize {
     text.len()
 }
 
-/// Up to the tag that closes a hidden element.
+/// The length up to the tag that closes a hidden element.
 fn hidden_length(text: &str, name: &str) -> usize {
     let bytes = text.as_bytes();
     memchr::memmem::find_iter(bytes, b"</")

@@ -1,4 +1,4 @@
-//! Character references of HTML: by number, and the names that mail really uses.
+//! Character references of HTML: numbers, and the names that occur in mail.
 
 /// The names of U+00A0 to U+00FF, in order.
 #[rustfmt::skip]
@@ -57,17 +57,17 @@ const OTHERS: [(&str, char); 40] = [
     ("zwj", '\u{200d}'),
 ];
 
-/// The longest name or number looked at.
+/// The longest name or number that is recognised.
 const MAX_NAME: usize = 8;
 
-/// What U+0080 to U+009F mean where somebody numbers the characters of Windows-1252, as HTML 13.2.5.80 allows.
+/// The meaning of the numbers 0x80 to 0x9F, which HTML 13.2.5.80 reads as Windows-1252.
 const WINDOWS: [char; 32] = [
     '€', '\u{81}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{8d}', 'Ž', '\u{8f}', '\u{90}', '‘', '’',
     '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
 ];
 
-/// The character that a text beginning with `&` names, and the length of its name. Newsletters leave out the
-/// semicolon, and browsers tolerate it.
+/// The character that a text beginning with `&` names, and the length of the reference. The semicolon may be missing:
+/// newsletters omit it, and browsers accept that.
 pub(super) fn decode(text: &str) -> Option<(char, usize)> {
     let (prefix, radix) = match text.as_bytes() {
         [b'&', b'#', b'x' | b'X', ..] => (3, Some(16)),
@@ -83,7 +83,7 @@ pub(super) fn decode(text: &str) -> Option<(char, usize)> {
     };
     match rest.as_bytes().get(length) {
         Some(b';') => Some((found, prefix + length + 1)),
-        // `?a=1&copy=2` in an address is no character.
+        // `?a=1&copy=2` in a URL is not a character reference.
         Some(b'=') if radix.is_none() => None,
         _ => Some((found, prefix + length)),
     }

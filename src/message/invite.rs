@@ -7,24 +7,24 @@ use jiff::tz::TimeZone;
 use super::Message;
 use crate::content_lines::unfolded;
 
-/// The most of a calendar that is read, in bytes.
+/// At most this many bytes of a calendar are read.
 const MAX_CALENDAR: usize = 256 * 1024;
 
-/// What an invitation says. What it does not say is missing.
+/// The content of an invitation. What it does not say is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invite {
     /// `REQUEST`, `REPLY`, `CANCEL` …
     pub method: Option<String>,
-    /// When the event begins, in the zone that it names; a whole day begins at midnight, local time.
+    /// When the event begins, in the zone that it names. An all-day event begins at midnight, local time.
     pub start: Option<Zoned>,
     /// The organizer's address.
     pub organizer: Option<String>,
-    /// What it is about.
+    /// The title of the event.
     pub summary: Option<String>,
 }
 
 impl Message {
-    /// The invitation in the message. `local`: the zone of times that name none.
+    /// The invitation in the message. `local` is the zone for times that name no zone.
     pub fn invite(&self, local: &TimeZone) -> Option<Invite> {
         let is_calendar = |kind: &str| kind == "text/calendar" || kind == "application/ics";
         let index = self.parts().iter().position(|part| is_calendar(part.content_type()))?;
@@ -38,7 +38,7 @@ impl Message {
 
 fn of_calendar(text: &str, local: &TimeZone) -> Invite {
     let mut invite = Invite::default();
-    // The names of the components that the line stands in.
+    // The names of the components that contain the current line.
     let mut within: Vec<String> = Vec::new();
     for line in unfolded(text) {
         let Some((name, parameters, value)) = property(&line) else { continue };
@@ -56,7 +56,7 @@ fn of_calendar(text: &str, local: &TimeZone) -> Invite {
     invite
 }
 
-/// `NAME;PARAMETER="a:b":VALUE`: the name in capitals, the parameters, the value.
+/// Splits `NAME;PARAMETER="a:b":VALUE` into the name in upper case, the parameters and the value.
 fn property(line: &str) -> Option<(String, &str, String)> {
     let mut is_quoted = false;
     let colon = line.find(|c| {
@@ -68,7 +68,7 @@ fn property(line: &str) -> Option<(String, &str, String)> {
     Some((name.to_ascii_uppercase(), parameters, value.to_owned()))
 }
 
-/// `20261224T180000Z`, `20261224T180000` with or without a zone, `20261224`.
+/// Reads `20261224T180000Z`, `20261224T180000` with or without a zone, or `20261224`.
 fn moment(value: &str, parameters: &str, local: &TimeZone) -> Option<Zoned> {
     if let Some(value) = value.strip_suffix('Z') {
         return DateTime::strptime("%Y%m%dT%H%M%S", value).ok()?.to_zoned(TimeZone::UTC).ok();
@@ -84,13 +84,13 @@ fn moment(value: &str, parameters: &str, local: &TimeZone) -> Option<Zoned> {
     }
 }
 
-/// `mailto:ann@example.org`
+/// The address in `mailto:ann@example.org`.
 fn address(value: &str) -> Option<String> {
     let is_mailto = value.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("mailto:"));
     is_mailto.then(|| value[7..].to_owned()).filter(|address| address.contains('@'))
 }
 
-/// RFC 5545 3.3.11.
+/// Undoes the escapes of a text (RFC 5545 3.3.11).
 fn unescaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     let mut chars = value.chars();

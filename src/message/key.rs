@@ -1,4 +1,4 @@
-//! The identity of a message at its source, and the file name that follows from it.
+//! The identity of a message at its source, and the file name derived from it.
 
 use std::fmt;
 use std::path::Path;
@@ -9,47 +9,47 @@ use sha2::{Digest, Sha256};
 
 use crate::clean;
 
-/// The place messages come from: within it, ids do not change their meaning.
+/// The source of messages. Within one origin, an id always means the same message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     /// The account's name; `deliver` for standard input and `notice` for our own notices.
     pub account: String,
     /// The folder on the server, as the server spells it; INBOX for POP3.
     pub folder: String,
-    /// UIDVALIDITY (RFC 3501 2.3.1.1); 0 where there is no such thing.
+    /// UIDVALIDITY (RFC 3501 2.3.1.1); 0 if the source has none.
     pub generation: u32,
 }
 
 /// One message at its source: IMAP (origin, UID), POP3 (origin, UIDL and ordinal), stdin (hash of the bytes).
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
-    /// Where.
+    /// Its source.
     pub origin: Arc<Origin>,
-    /// Which one there.
+    /// Its id at the source.
     pub id: Vec<u8>,
 }
 
-/// The field that our forwards carry, with the address that forwarded: a loop is seen by it (RFC 5228 10).
+/// The field that we add to forwarded mail, with the forwarding address. It detects mail loops (RFC 5228 10).
 pub const REDIRECTED_FROM: &str = "X-Mailsluice-Redirected-From";
-/// The account in the keys of mail that is moved by `refilter`.
+/// The account in the keys of mail that `refilter` moves.
 pub const REFILTERED: &str = "refilter";
-/// The account in the keys of mail that is brought back by `undo`.
+/// The account in the keys of mail that `undo` moves back.
 pub const UNDONE: &str = "undo";
-/// The account in the keys of what the outbox files: what could not be told.
+/// The account in the keys of messages that the outbox files because they could not be sent.
 pub const OUTBOX: &str = "outbox";
-/// The account in the keys of what the user sends with `sendmail`.
+/// The account in the keys of mail that the user sends with `sendmail`.
 pub const SUBMITTED: &str = "sendmail";
-/// The account of what comes on standard input.
+/// The account in the keys of mail from standard input.
 pub const DELIVERED: &str = "deliver";
-/// The folder in the keys of what comes on standard input.
+/// The folder in the keys of mail from standard input.
 pub const STDIN: &str = "(stdin)";
 /// The folder in the keys of our own notices.
 pub const NOTICES: &str = "(notices)";
-/// The folder in the keys of mail that was found staged after a crash.
+/// The folder in the keys of staged mail that was found after a crash.
 pub const RECOVERED: &str = "(recovered)";
 
 impl Key {
-    /// A key from its parts.
+    /// Makes a key of its parts.
     pub fn new(origin: &Arc<Origin>, id: impl Into<Vec<u8>>) -> Self {
         Self { origin: Arc::clone(origin), id: id.into() }
     }
@@ -59,7 +59,7 @@ impl Key {
         Self::new(origin, uid.to_string())
     }
 
-    /// The UID, if that is what the id is.
+    /// The UID, if the id is one.
     pub fn as_uid(&self) -> Option<u32> {
         uid_in_id(&self.id)
     }
@@ -77,21 +77,21 @@ impl fmt::Debug for Key {
     }
 }
 
-/// The UID at the beginning of an id. Behind it, and a NUL, stands more where another message has the same UID.
+/// The UID at the beginning of an id. If several messages have the same UID, a NUL and more text follow it.
 pub fn uid_in_id(id: &[u8]) -> Option<u32> {
     let uid = id.split(|byte| *byte == 0).next()?;
     std::str::from_utf8(uid).ok()?.parse().ok()
 }
 
-/// The name under which the files stand that are written for an account and fetched from nowhere: notices and
-/// rescued mail. What is left of them under `tmp/` is never an only copy.
+/// The name for files that are written for an account but not fetched: notices and rescued mail. A file of this name
+/// left under `tmp/` is never the only copy.
 pub fn written_for(account: &str) -> String {
     format!("(written for) {account}")
 }
 
-/// The unique part of a delivered file's name: derived from the key, so that a lost database can be rebuilt
-/// from the Maildirs and a retried delivery finds what an earlier one left. 26 characters for the message,
-/// then a dash and 7 for the account, so that each account recognises its own files in a shared folder.
+/// The unique part of the name of a delivered file. It is derived from the key, so that a lost database can be rebuilt
+/// from the Maildirs, and a retried delivery finds the file of an earlier attempt. It has 26 characters for the
+/// message, a dash, and 7 characters for the account, so that each account recognises its own files in a shared folder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DeliveryName(String);
 
@@ -99,7 +99,7 @@ impl DeliveryName {
     /// The name for a key.
     pub fn of(key: &Key) -> Self {
         let mut hash = Sha256::new();
-        // Lengths go in too: no two different keys may feed the same bytes.
+        // The lengths are hashed too, so that no two keys give the same input.
         for part in [key.origin.account.as_bytes(), key.origin.folder.as_bytes(), &key.id] {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
@@ -113,7 +113,8 @@ impl DeliveryName {
         Self(format!("{}-{tag}", lower(&hash.finalize()[..16])))
     }
 
-    /// The name inside a file name of ours, `SECONDS.NAME.HOST[:2,FLAGS]`, whosever it is, and the tag of its account.
+    /// The name in a file name that we wrote for any account, `SECONDS.NAME.HOST[:2,FLAGS]`, and the tag of that
+    /// account.
     pub fn of_anybody(file_name: &str) -> Option<(Self, &str)> {
         let unique = file_name.split('.').nth(1)?;
         let (hash, tag) = unique.split_once('-')?;
@@ -122,15 +123,15 @@ impl DeliveryName {
         is_ours.then(|| (Self(unique.to_owned()), tag))
     }
 
-    /// The name inside a file name of the spool, `NAME` or `NAME.v2` with the stamp of who staged it, whole or on its way, and
-    /// the tag of its account.
+    /// The name in a file name of the spool, `NAME` or `NAME.v2` with the stamp of the process that staged it, complete
+    /// or not, and the tag of its account.
     pub fn of_spooled(path: &Path) -> Option<(Self, String)> {
         let name = path.file_name()?.to_str()?;
         let file = format!("0.{}", name.strip_prefix(INCOMING).unwrap_or(name));
         Self::of_anybody(&file).map(|(name, tag)| (name, tag.to_owned()))
     }
 
-    /// The whole name of a file that another program named.
+    /// Uses the whole name of a file that another program named.
     pub fn of_another_program(file_name: &str) -> Self {
         Self(file_name.to_owned())
     }
@@ -141,14 +142,14 @@ impl DeliveryName {
     }
 }
 
-/// Begins the name of a file of the spool until its last byte is durable: nobody takes it for a message.
+/// The prefix of a spool file until its last byte is durable. A file with this prefix is not taken for a message.
 pub const INCOMING: &str = "incoming.";
-/// Begins the ending of the name of a file that `refilter` or `undo` moved.
+/// Marks the file name of a message that `refilter` or `undo` moved.
 pub const MOVED: &str = ",R=";
-/// Begins the part of a file name that says which edited version of the message it is.
+/// Marks the number of an edited version in a file name.
 const EDITED: &str = ",V=";
 
-/// The part of a file name that stays when the file is moved or gets other flags.
+/// The part of a file name that stays the same when the file is moved or its flags change.
 pub fn lasting_name(file_name: &str) -> &str {
     let base = file_name.split(":2,").next().unwrap_or(file_name);
     base.split(MOVED).next().unwrap_or(base)
@@ -159,12 +160,12 @@ pub fn without_version(base: &str) -> &str {
     base.split(EDITED).next().unwrap_or(base)
 }
 
-/// Whether a file is an edited version of what it was made from; `base` is its name without flags.
+/// Whether a file is an edited version of a message; `base` is its name without flags.
 pub fn is_edited_name(base: &str) -> bool {
     base.rsplit(MOVED).next().unwrap_or(base).contains(EDITED)
 }
 
-/// A short name for an account or another name space, as it stands in file names: 7 letters and digits.
+/// A short tag for an account or another name space in file names: 7 letters and digits.
 pub fn space_tag(space: &str) -> String {
     lower(&Sha256::digest(space.as_bytes())[..4])
 }

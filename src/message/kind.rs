@@ -1,17 +1,17 @@
-//! Whether a person wrote the message to people, or a program did.
+//! Whether a person or a program wrote the message.
 
 use super::{Address, Field, Message, unwrapped};
 
-/// What a message is, by its header alone.
+/// The kind of a message, judged by its header alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageKind {
-    /// From a program, to one person.
+    /// Written by a program to one person.
     Automated,
     /// From a mailing list or a newsletter.
     List,
-    /// A report that a message could not be delivered, or was.
+    /// A report that a message was delivered, or could not be.
     Bounce,
-    /// Nothing says that no person wrote it.
+    /// No sign that a program wrote it.
     Personal,
 }
 
@@ -27,7 +27,7 @@ impl MessageKind {
     }
 }
 
-/// RFC 2369 and RFC 2919, those of RFC 8058, and the one of old list software.
+/// The fields of mailing lists: RFC 2369, RFC 2919, RFC 8058, and those of old list software.
 const LIST_FIELDS: [&str; 10] = [
     "List-Id",
     "List-Help",
@@ -41,7 +41,7 @@ const LIST_FIELDS: [&str; 10] = [
     "X-Mailing-List",
 ];
 
-/// Fields whose mere presence says that a program wrote the message, whatever they hold.
+/// Fields whose presence says that a program wrote the message, whatever their value is.
 const ROBOT_FIELDS: [&str; 7] =
     ["X-Autoreply", "X-Autorespond", "X-Autoresponder", "X-AutoReply-From", "X-Loop", "X-Mail-Autoreply", "X-Cron-Env"];
 
@@ -64,8 +64,8 @@ const ROBOTS: [&str; 15] = [
     "wwwdata",
 ];
 
-/// What stands anywhere in the local parts of programs that say so, and in their names: `do-not-reply`, `drive-noreply`,
-/// `Bitte nicht antworten`. In English, German, French, Spanish, Chinese and Japanese; without what divides the words.
+/// Phrases in local parts and display names that say that nobody reads replies: `do-not-reply`, `drive-noreply`, `Bitte
+/// nicht antworten`. In English, German, French, Spanish, Chinese and Japanese, without separators between words.
 const NO_REPLY: [&str; 42] = [
     "noreply",
     "donotreply",
@@ -118,7 +118,7 @@ const ROBOT_ENDS: [&str; 6] = ["-request", "-owner", "-bounces", "-bounce", "-er
 /// Local parts from which bounces come.
 const BOUNCERS: [&str; 2] = ["mailerdaemon", "postmaster"];
 
-/// What bounces without a standard say in their subjects.
+/// Phrases in the subjects of nonstandard bounces.
 const FAILURES: [&str; 11] = [
     "undeliver",
     "returned mail",
@@ -134,7 +134,7 @@ const FAILURES: [&str; 11] = [
 ];
 
 impl Message {
-    /// What it is. Of several things the most telling: a bounce rather than a list, a list rather than automated.
+    /// The kind of the message. If several apply, bounce comes before list, and list before automated.
     pub fn kind(&self) -> MessageKind {
         if self.is_bounce() {
             MessageKind::Bounce
@@ -147,8 +147,9 @@ impl Message {
         }
     }
 
-    /// A report about a delivery: a null Return-Path, unless an answering program says that it used one (RFC 3834
-    /// 3.3); a delivery report (RFC 3464 2); or a failure told by a mail system in its own words.
+    /// Whether it is a report about a delivery: it has a null Return-Path and is not an automatic answer, which may
+    /// have one too (RFC 3834 3.3); or it is a delivery report (RFC 3464 2); or it is a nonstandard failure message of
+    /// a mail system.
     pub fn is_bounce(&self) -> bool {
         let has_null_sender = self.envelope_sender().is_some_and(str::is_empty);
         has_null_sender && !self.is_automatic_answer()
@@ -157,18 +158,19 @@ impl Message {
             || self.is_failure()
     }
 
-    /// `From: MAILER-DAEMON <>`: some mail systems write the null sender of a report there too.
+    /// Whether From has a null address: `From: MAILER-DAEMON <>`. Some mail systems write it in reports.
     fn is_from_nobody(&self) -> bool {
         self.all("From").any(|field| field.value().trim_end().ends_with("<>"))
     }
 
-    /// From a mailing list or newsletter: a List field (RFC 2369, RFC 2919), Mailing-List, or Precedence: list.
+    /// Whether it is from a mailing list or newsletter: it has a List field (RFC 2369, RFC 2919), Mailing-List, or
+    /// Precedence: list.
     pub fn is_list(&self) -> bool {
         self.fields().iter().any(|field| is_one_of(field, &LIST_FIELDS)) || self.has_precedence(&["list"])
     }
 
-    /// From a program: Auto-Submitted other than `no` (RFC 3834 5), Precedence bulk, junk or `auto_reply`, a field
-    /// that only programs write, a bounce, or a sender that is none.
+    /// Whether a program wrote it: it has Auto-Submitted other than `no` (RFC 3834 5), Precedence bulk, junk or
+    /// `auto_reply`, a field that only programs write, or the sender of a program; or it is a bounce.
     pub fn is_automated(&self) -> bool {
         self.has_precedence(&["bulk", "junk", "auto_reply", "auto-reply"])
             || self.fields().iter().any(|f| is_one_of(f, &ROBOT_FIELDS) || is_auto_submitted(f) || is_suppressing(f))
@@ -176,13 +178,13 @@ impl Message {
             || self.is_from_program()
     }
 
-    /// Whether the local part of a sender, in the envelope or in From and Sender, is that of a program, or the name says so.
+    /// Whether a sender (in the envelope, From or Sender) is a program, by its local part or its display name.
     pub fn is_from_program(&self) -> bool {
         self.senders().any(|local| is_program(&local))
             || ["From", "Sender"].iter().flat_map(|name| self.addresses(name)).any(says_so)
     }
 
-    /// A report by a program about another message (RFC 6522), in whichever of several Content-Type fields.
+    /// Whether any Content-Type field says that it is a report about another message (RFC 6522).
     pub fn is_report(&self) -> bool {
         let is_one = |field: &Field| {
             let kind = field.parsed().main;
@@ -218,7 +220,7 @@ impl Message {
         self.senders().any(is_bouncer) && says_failure()
     }
 
-    /// The local parts of those who say they sent it, in lower case.
+    /// The local parts of all claimed senders, in lower case.
     fn senders(&self) -> impl Iterator<Item = String> {
         let envelope = self.envelope_sender().map(unwrapped);
         let envelope = envelope.map(|sender| match sender.rsplit_once('@') {
@@ -238,12 +240,12 @@ fn is_auto_submitted(field: &Field) -> bool {
     field.is_named("Auto-Submitted") && !matches!(keyword(field.value()).as_str(), "no" | "")
 }
 
-/// X-Auto-Response-Suppress of Exchange, other than `None`.
+/// Whether it is X-Auto-Response-Suppress (Exchange) with a value other than `None`.
 fn is_suppressing(field: &Field) -> bool {
     field.is_named("X-Auto-Response-Suppress") && !matches!(keyword(field.value()).as_str(), "none" | "")
 }
 
-/// Whether a local part, in lower case, is that of a program, with a detail or without.
+/// Whether a local part in lower case is that of a program. It may have a detail.
 pub fn is_program(local: &str) -> bool {
     let starts = ROBOT_STARTS.iter().any(|start| local.starts_with(start));
     let (user, detail) = local.split_once('+').unwrap_or((local, ""));
@@ -256,12 +258,12 @@ pub fn is_program(local: &str) -> bool {
         || NO_REPLY.iter().any(|word| plain.contains(word))
 }
 
-/// Whether an address is that of a program, by its local part or its name.
+/// Whether an address is that of a program, by its local part or its display name.
 pub fn is_robot(address: &Address) -> bool {
     is_program(&address.local_part().to_lowercase()) || says_so(address)
 }
 
-/// Whether the name beside an address says that nobody reads answers.
+/// Whether the display name says that nobody reads replies.
 fn says_so(address: &Address) -> bool {
     let name = address.name.as_deref().unwrap_or_default().to_lowercase();
     let letters: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
@@ -272,12 +274,12 @@ fn is_bouncer(local: String) -> bool {
     BOUNCERS.contains(&bare(&local).as_str())
 }
 
-/// `No-Reply` and `do_not_reply` without what divides the words.
+/// Removes the separators from `No-Reply` and `do_not_reply`.
 fn bare(local: &str) -> String {
     local.chars().filter(|c| !matches!(c, '-' | '_' | '.')).collect()
 }
 
-/// The keyword of a structured value, lower case: `no` of `No (human); x=y` (RFC 3834 5.1).
+/// The keyword of a structured value in lower case: `no` of `No (human); x=y` (RFC 3834 5.1).
 fn keyword(value: &str) -> String {
     super::params::parse(value.as_bytes(), &crate::charsets::NOTHING_SAID).main
 }

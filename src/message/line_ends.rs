@@ -1,11 +1,11 @@
-//! CRLF on the wire, LF in a Maildir.
+//! Converts line ends: CRLF on the wire, LF in a Maildir.
 
 use std::borrow::Cow;
 
-/// Turns CRLF into LF across pieces of any length. A lone CR or LF is content and stays.
+/// Converts CRLF to LF in pieces of any length. A lone CR or LF is content and stays.
 #[derive(Debug, Default)]
 pub struct ToLf {
-    /// The last piece ended with a CR whose fate is open.
+    /// The last piece ended with a CR, which may belong to a CRLF.
     pending_cr: bool,
 }
 
@@ -37,7 +37,7 @@ impl ToLf {
     }
 }
 
-/// Turns CRLF into LF in one go.
+/// Converts CRLF to LF.
 pub fn to_lf(wire: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(wire.len());
     let mut state = ToLf::default();
@@ -46,9 +46,9 @@ pub fn to_lf(wire: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Turns CRs and the LF behind them into LF, where mail leaves. Gateways that make a CRLF of each LF once too often write CR CR
-/// LF. Postfix takes all CRs before an LF for one line end, Dovecot leaves all but one and Python sees two line ends: so mail that
-/// says one thing to all has one. CRs at the very end belong to the line end that follows there.
+/// Converts CRs followed by LF to a single LF in outgoing mail. Gateways that convert line ends twice write CR CR LF.
+/// Postfix takes all CRs before an LF for one line end, Dovecot keeps all but one, and Python sees two line ends. With
+/// a single line end, all readers see the same. CRs at the very end belong to the line end that is added there.
 #[derive(Debug, Default)]
 pub struct OneLineEnd {
     /// How many CRs ended the last piece.
@@ -56,7 +56,7 @@ pub struct OneLineEnd {
 }
 
 impl OneLineEnd {
-    /// The next piece; what CRs are left in it stand alone.
+    /// Converts the next piece. All CRs left in it are lone CRs.
     pub fn feed<'p>(&mut self, piece: &'p [u8]) -> Cow<'p, [u8]> {
         if self.pending_crs == 0 && memchr::memchr(b'\r', piece).is_none() {
             return Cow::Borrowed(piece);

@@ -1,11 +1,11 @@
-//! The parts of a message: one pass over its bytes, line by line, with a list of what is open instead of recursion.
+//! Finds the parts of a message in one pass over its lines. It keeps a list of open parts instead of recursing.
 //!
-//! Every other parser looked at keeps the tree of the bytes in memory, gives up on the whole message, or recurses
-//! until the stack ends (`reliability.md` E6). This one keeps [`MAX_PARTS`] small headers at most and never fails:
-//! what exceeds a bound or makes no sense is opaque, and noted.
+//! All other parsers we examined keep the whole message in memory, give up on the whole message, or recurse until the
+//! stack overflows (`reliability.md` E6). This one keeps at most [`MAX_PARTS`] small headers and never fails: a part
+//! that exceeds a limit or cannot be read is opaque, and a violation is recorded.
 //!
-//! Where a message is made so that mail readers disagree about its parts, a second pass takes whatever any of them may
-//! take for a boundary: see [`doubt`].
+//! If mail readers disagree about the parts of a message, a second pass accepts every line that any of them may take
+//! for a boundary: see [`doubt`].
 
 use std::io::{self, BufRead};
 
@@ -16,21 +16,21 @@ use super::violations::note;
 use super::{Message, Violation, doubt, encoded, headers, text, unlabelled};
 use crate::charsets::Charset;
 
-/// Parts are not looked for deeper than this.
+/// Parts nested deeper than this are opaque.
 pub const MAX_DEPTH: usize = 50;
-/// At most so many parts are seen; what follows belongs to none.
+/// At most this many parts are read. What follows belongs to no part.
 pub const MAX_PARTS: usize = 1_000;
 /// The longest header block of a part.
 pub const MAX_PART_HEADER: usize = 64 * 1024;
-/// The most fields in it.
+/// At most this many fields of a part are read.
 pub const MAX_PART_FIELDS: usize = 200;
 
-/// A longer line is looked at in pieces of this length; a boundary stands in the first.
+/// A longer line is read in pieces of this length. A boundary must be in the first piece.
 const MAX_LINE_PIECE_BYTES: usize = 4 * 1024;
-/// The header blocks of all parts in the second pass, which are in memory beside those of the first.
+/// The total length of the header blocks in the second pass, which are in memory together with those of the first.
 const MAX_OTHER_HEADERS: usize = 4 * 1024 * 1024;
 
-/// The parts of a message, and what was wrong with them.
+/// The parts of a message, and their violations.
 #[derive(Debug, Default)]
 pub(super) struct Structure {
     pub(super) parts: Vec<Part>,
@@ -38,9 +38,9 @@ pub(super) struct Structure {
 }
 
 impl Message {
-    /// The parts in the order in which they begin; the first is the message itself. Behind them stand those that only
-    /// another mail reader would show ([`Part::is_doubtful`]). Found when first asked for, in one pass over the message,
-    /// or in two where readers disagree.
+    /// The parts in the order in which they begin; the first is the message itself. They are followed by the parts that
+    /// only another mail reader would show ([`Part::is_doubtful`]). They are found at the first call, in one pass over
+    /// the message, or in two if readers disagree.
     pub fn parts(&self) -> &[Part] {
         &self.structure().parts
     }
@@ -64,15 +64,15 @@ impl Message {
     }
 }
 
-/// A part whose end has not come.
+/// A part whose end has not been reached.
 struct OpenPart {
     part: usize,
-    /// What divides it, until its closing line has come: one text, in the reading of others several.
+    /// Its boundaries, until its closing line: one, or several in the reading of others.
     boundaries: Vec<Vec<u8>>,
-    /// Whether it is to be divided, by whatever line.
+    /// Whether it is a multipart, even if it has no usable boundary.
     is_multipart: bool,
     has_lines: bool,
-    /// Whether there is text where its parts should be.
+    /// Whether it has text where its parts should be.
     has_text: bool,
     base64: Option<Base64Count>,
 }
@@ -83,16 +83,16 @@ impl OpenPart {
     }
 }
 
-/// What the lines belong to.
+/// What the current lines belong to.
 #[derive(Clone, Copy, PartialEq)]
 enum MimeState {
     /// The header block of the innermost open part.
     Header,
     /// The body of the innermost open part, a leaf.
     Body,
-    /// What stands before, between and behind the parts of a multipart.
+    /// The text before, between and after the parts of a multipart.
     Between,
-    /// Nothing: a bound was met.
+    /// Nothing, because a limit was reached.
     Over,
 }
 
@@ -100,7 +100,7 @@ enum MimeState {
 struct Boundary {
     level: usize,
     is_closing: bool,
-    /// Others take the line for text.
+    /// Other readers take the line for text.
     is_doubtful: bool,
 }
 
@@ -108,14 +108,14 @@ struct Scanner {
     reading: Reading,
     found: Structure,
     open: Vec<OpenPart>,
-    /// What divides those that are open; `None` until it is asked for after a change.
+    /// The boundaries of all open parts; `None` after a change, until they are needed.
     dividers: Option<Dividers>,
     state: MimeState,
     header: Vec<u8>,
     header_parent: usize,
-    /// Where it begins, once its first line has come.
+    /// Where it begins; `None` before its first line.
     header_at: Option<u64>,
-    /// How long all headers were.
+    /// The total length of all header blocks so far.
     headers: usize,
     assumed: Vec<Charset>,
     /// Where the current piece begins in the message.
@@ -123,7 +123,7 @@ struct Scanner {
 }
 
 impl Scanner {
-    /// Knows the message itself, whose header has been read.
+    /// Starts with the message itself, whose header has been read.
     fn of(message: &Message, reading: Reading) -> Self {
         let (fields, at) = match reading {
             Reading::Ours => (message.fields().to_vec(), message.body_at()),
@@ -183,7 +183,7 @@ impl Scanner {
         if self.state != MimeState::Over && self.at < end { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
-    /// Takes a line or a piece of one.
+    /// Processes a line or a piece of one.
     fn piece(&mut self, piece: &[u8], is_start: bool) {
         let may_divide = is_start && piece.starts_with(b"--");
         if may_divide && let Some(boundary) = self.boundary_at(piece).or_else(|| self.guessed_boundary(piece)) {
@@ -191,7 +191,7 @@ impl Scanner {
         }
         match self.state {
             MimeState::Header if may_divide && self.reading == Reading::Others => {
-                // Others end a header block at the first line that is no field.
+                // Other readers end a header block at the first line that is not a field.
                 self.end_header(self.at, true);
                 self.piece(piece, is_start);
             }
@@ -210,8 +210,8 @@ impl Scanner {
         }
     }
 
-    /// Which open multipart the line divides or closes. The whole line counts more than its beginning, for one boundary
-    /// may begin with another; of two that fit, the inner one.
+    /// The open multipart that the line divides or closes. A boundary equal to the whole line is preferred to one that
+    /// the line begins with, because one boundary may begin with another. If two match, the inner one counts.
     fn boundary_at(&mut self, line: &[u8]) -> Option<Boundary> {
         let rest = line.strip_prefix(b"--")?.trim_ascii_end();
         if self.dividers.is_none() {
@@ -236,7 +236,8 @@ impl Scanner {
         wholly.or(loosely)
     }
 
-    /// Where nothing that was announced divides a multipart, some readers take the first line that looks like a boundary.
+    /// The boundary that some readers guess: if no declared boundary was found, they use the first line that looks like
+    /// one.
     fn guessed_boundary(&mut self, line: &[u8]) -> Option<Boundary> {
         if self.reading == Reading::Ours || self.state != MimeState::Between {
             return None;
@@ -252,7 +253,7 @@ impl Scanner {
         Some(Boundary { level, is_closing: false, is_doubtful: true })
     }
 
-    /// Ends all parts within the multipart, and begins its next one or ends it.
+    /// Ends all parts within the multipart, then begins its next part or ends the multipart.
     fn boundary(&mut self, boundary: &Boundary) {
         if self.state == MimeState::Header {
             self.end_header(self.at, false);
@@ -299,7 +300,7 @@ impl Scanner {
         self.header.extend_from_slice(piece);
     }
 
-    /// The header of a part is complete and its body begins, or there is none.
+    /// Ends the header of a part and begins its body, which may be missing.
     fn end_header(&mut self, body_at: u64, may_descend: bool) {
         let mut violations = Vec::new();
         let unlabelled = unlabelled::in_part(&self.header, &self.assumed, &self.found.parts);
@@ -385,7 +386,7 @@ impl Scanner {
                 }
             }
             let Some(part) = self.found.parts.get_mut(open.part) else { continue };
-            // An empty body begins behind the line end that belongs to the boundary.
+            // An empty body begins after the line end that belongs to the boundary.
             part.body = part.body.start.min(end)..end;
             part.size = part.body.end - part.body.start;
             if let Some(count) = open.base64 {
@@ -395,7 +396,7 @@ impl Scanner {
                 }
             }
             if self.reading == Reading::Others && open.is_multipart && is_undivided {
-                // Where nothing divides it, some show the whole as text.
+                // If no boundary divides it, some readers show the whole body as text.
                 let whole = doubt::whole_as_text(open.part, part);
                 self.found.parts.push(whole);
             }
@@ -403,9 +404,9 @@ impl Scanner {
     }
 }
 
-/// Some list software and old gateways add text behind a boundary. RFC 2046 5.1.1 even asks to compare no more than
-/// the beginning of the line; but then `--ab` would divide what `a` divides, and that is the commoner case. A lone CR is a
-/// blank on the wire, and the end of the line to some. None: it is another boundary.
+/// Checks the text after a boundary, which some list software and old gateways add. RFC 2046 5.1.1 even asks to compare
+/// only the beginning of the line, but then `--ab` would count as the boundary `a`, and such pairs are more common. A
+/// lone CR is a blank on the wire, and the end of the line for some readers. `None`: it is a different boundary.
 fn text_behind_boundary(behind: &[u8]) -> Option<bool> {
     match behind.first() {
         Some(b' ' | b'\t' | b'\r') => Some(false),
@@ -414,7 +415,8 @@ fn text_behind_boundary(behind: &[u8]) -> Option<bool> {
     }
 }
 
-/// Gives every line with its end, a long one in pieces, until it is told that this is enough. Only what a buffer cuts is copied.
+/// Calls `each` for every line with its line end, in pieces if the line is long, until `each` returns `false`. Only
+/// lines cut by the buffer are copied.
 pub(super) fn for_each_piece(reader: &mut impl BufRead, mut each: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
     let mut carried: Vec<u8> = Vec::new();
     loop {
@@ -601,7 +603,7 @@ mod tests {
         assert_eq!(files, [false, true, true, false]);
     }
 
-    /// Lines of which messages are made, and broken.
+    /// Lines that make up well-formed and malformed messages.
     fn line() -> impl Strategy<Value = &'static str> {
         prop::sample::select(vec![
             "",

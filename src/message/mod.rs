@@ -1,7 +1,7 @@
-//! One message: bytes that never change, and an index made when somebody asks.
+//! One message: immutable bytes, and an index that is built on demand.
 //!
-//! The header block is in memory (bounded); the body is memory or a spool file. Line ends are LF, as in a
-//! Maildir. Reading a message never fails: what breaks the standards is taken as it stands.
+//! The header block is in memory, and its size is limited. The body is in memory or in a spool file. Line ends are LF,
+//! as in a Maildir. Reading a message never fails: data that violates a standard is read literally.
 
 mod address;
 mod bytes;
@@ -75,14 +75,14 @@ use crate::charsets::Charset;
 use bytes::MaybeOpener;
 use sha2::{Digest, Sha256};
 
-/// A message and its lazy index: nothing is parsed before somebody asks, and nothing twice.
+/// A message and its lazy index: everything is parsed on demand, and only once.
 #[derive(Debug)]
 pub struct Message {
     bytes: Bytes,
     opener: MaybeOpener,
-    /// The charsets that 8-bit text without a label may be in, as the user says.
+    /// The charsets that the user assumes for 8-bit text without a label.
     assumed: Vec<Charset>,
-    /// Within how many encoded messages it stands.
+    /// The number of encoded messages that contain it.
     nested: usize,
     head: OnceLock<HeaderIndex>,
     structure: OnceLock<mime::Structure>,
@@ -95,7 +95,7 @@ pub struct Message {
 #[derive(Debug)]
 struct HeaderIndex {
     fields: Vec<Field>,
-    /// Of each field's name its length and first letter: many rules ask for few names.
+    /// The length and the first letter of each field name, which speed up the search by name.
     keys: Vec<(u8, u8)>,
     violations: Vec<Violation>,
 }
@@ -107,12 +107,12 @@ impl HeaderIndex {
 }
 
 impl Message {
-    /// Takes the bytes; nothing is parsed yet. Of a spooled message only what is in memory will be seen.
+    /// Makes a message of these bytes, without parsing. Of a spooled message, only the bytes in memory can be read.
     pub fn new(bytes: Bytes) -> Self {
         Self::with(bytes, MaybeOpener::default())
     }
 
-    /// Takes the bytes, and what opens the file of a spooled message once somebody asks for its body.
+    /// Makes a message of these bytes. `open` opens the file of a spooled message when its body is needed.
     pub fn with_opener(bytes: Bytes, open: Opener) -> Self {
         Self::with(bytes, MaybeOpener(Some(open)))
     }
@@ -131,8 +131,8 @@ impl Message {
         }
     }
 
-    /// The same message to a user who takes 8-bit text without a label for one of these charsets, in this order. To be
-    /// called before anything is asked.
+    /// Sets the charsets that the user assumes for 8-bit text without a label, in this order. Must be called before
+    /// anything is parsed.
     #[must_use]
     pub fn assuming(mut self, charsets: &[Charset]) -> Self {
         self.assumed = charsets.to_vec();
@@ -149,7 +149,7 @@ impl Message {
         self.bytes.length()
     }
 
-    /// The whole message, wherever its bytes are; without an opener, what of it is in memory.
+    /// A reader over the whole message. Without an opener, it ends where the bytes in memory end.
     pub fn reader(&self) -> io::Result<Box<dyn Read + Send + '_>> {
         self.opener.reader(&self.bytes)
     }
@@ -159,15 +159,15 @@ impl Message {
         head_of(self.bytes.beginning())
     }
 
-    /// Where the body begins: behind the empty line, if there is one.
+    /// Where the body begins: after the empty line, if there is one.
     fn body_at(&self) -> u64 {
         let head = self.head().len();
         let has_end = self.bytes.beginning().get(head) == Some(&b'\n');
         head as u64 + u64::from(has_end)
     }
 
-    /// What is wrong with the message, as far as it has been looked at: its header and its parts always, its texts
-    /// once [`Self::text`] was asked for.
+    /// The violations found so far: those of the header and the parts, and those of the texts after [`Self::text`] was
+    /// called.
     pub fn violations(&self) -> Vec<Violation> {
         let mut all = self.index().violations.clone();
         let of_text = self.text.get().map(|text| text.violations.as_slice()).unwrap_or_default();
@@ -193,7 +193,7 @@ impl Message {
         })
     }
 
-    /// The fields of that name, in order; names are compared without regard to case.
+    /// The fields of that name, in order. Names are compared without regard to case.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Field> {
         let HeaderIndex { fields, keys, .. } = self.index();
         let key = key_of(name);
@@ -209,37 +209,38 @@ impl Message {
         found.find(|(_, field)| field.is_named(name)).map(|(_, field)| field.value())
     }
 
-    /// The addresses of every field of that name, each field parsed once however often it is asked for.
+    /// The addresses in all fields of that name. Each field is parsed only once.
     pub fn addresses<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Address> {
         self.all(name).flat_map(Field::addresses)
     }
 
-    /// The list's identity: what stands between the last `<` and `>` of List-Id (RFC 2919), or the whole value
-    /// where a list leaves the brackets out.
+    /// The identity of the mailing list: the text between the last `<` and `>` of List-Id (RFC 2919), or the whole
+    /// value if the brackets are missing.
     pub fn list_id(&self) -> Option<&str> {
         let value = self.first("List-Id")?;
         let inside = value.rsplit_once('<').and_then(|(_, rest)| rest.split_once('>'));
         Some(inside.map_or(value, |(id, _)| id).trim())
     }
 
-    /// A hash of the header block, by which a message is recognised under another number.
+    /// A hash of the header block. It recognises a message whose number has changed.
     pub fn head_hash(&self) -> [u8; 16] {
         head_hash(self.head())
     }
 
-    /// A hash of the fields that no server changes, by which a message is recognised in another dress.
+    /// A hash of the fields that servers do not change. It recognises a message after a server has changed other
+    /// fields.
     pub fn dress_hash(&self) -> [u8; 16] {
         dress_hash(self.head())
     }
 }
 
-/// Equal for names that differ in case alone.
+/// A search key that is equal for names that differ in case only.
 fn key_of(name: &str) -> (u8, u8) {
     (name.len() as u8, name.as_bytes().first().map_or(0, u8::to_ascii_lowercase))
 }
 
-/// A hash of a header block with LF line ends (truncated SHA-256). Trailing empty lines do not count, because
-/// servers differ in whether `BODY[HEADER]` and TOP end with one.
+/// A hash of a header block with LF line ends (truncated SHA-256). Trailing empty lines are ignored, because not all
+/// servers end `BODY[HEADER]` and TOP with one.
 pub fn head_hash(head: &[u8]) -> [u8; 16] {
     let digest = Sha256::digest(head.trim_ascii_end());
     let mut short = [0; 16];

@@ -1,21 +1,22 @@
-//! The names under which readers may show a part as a file: one takes `filename`, another `name`, one drops the character
-//! that another keeps, and the computer that opens the file drops a dot. A program is hidden in what only one of them does.
+//! The names under which mail readers may show a part as a file. One reader uses `filename`, another `name`; one drops
+//! a character that another keeps; and the operating system that opens the file may drop a dot. Malware uses these
+//! differences to hide what kind of file a part is.
 
 use super::params::Parsed;
 
-/// At most so many names of one part are kept beside our own.
-const MAX_OTHERS: usize = 100;
-/// How many bytes they have together.
-const MAX_LENGTH: usize = 8 * 1024;
+/// At most this many names of one part are kept besides our own.
+const MAX_OTHER_NAMES: usize = 100;
+/// The maximum total length of these names in bytes.
+const MAX_NAMES_BYTES: usize = 8 * 1024;
 /// How many are examined: most fields name the same file several times.
-const MAX_LOOKED_AT: usize = 500;
-/// What follows the last dot says of what kind a file is where it is no longer than this.
+const MAX_COMPARED_NAMES: usize = 500;
+/// The text after the last dot is a file extension if it is not longer than this.
 const MAX_EXTENSION: usize = 8;
 
 /// The names of one part.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PartNames {
-    /// What our own reader takes.
+    /// The name that our parser reads.
     own: Option<String>,
     others: Vec<String>,
     looked_at: usize,
@@ -23,7 +24,7 @@ pub(super) struct PartNames {
 }
 
 impl PartNames {
-    /// `ours` are Content-Disposition and Content-Type to our own reader, `all` the fields of those names.
+    /// `ours` are the Content-Disposition and Content-Type that our parser uses, `all` are all fields of those names.
     pub(super) fn of<'p>(ours: [&Parsed; 2], all: impl Iterator<Item = &'p Parsed>) -> Self {
         let [disposition, type_parameters] = ours;
         let own = disposition.get("filename").or_else(|| type_parameters.get("name")).map(shown);
@@ -35,29 +36,30 @@ impl PartNames {
         names
     }
 
-    /// What our own reader takes, without control characters.
+    /// The name that our parser reads, without control characters.
     pub(super) fn own(&self) -> Option<&str> {
         self.own.as_deref()
     }
 
-    /// That one first, if there is one.
+    /// All names. Our own is first, if there is one.
     pub(super) fn all(&self) -> impl Iterator<Item = &str> {
         self.own.iter().chain(&self.others).map(String::as_str)
     }
 
-    /// Whether there are more than are kept.
+    /// Whether there are more names than are kept.
     pub(super) fn is_cut(&self) -> bool {
         self.is_cut
     }
 
-    /// Whether another name says another kind of file than our own, or one runs backwards.
+    /// Whether another name has a different extension than our own, or a name has characters that reverse its
+    /// direction.
     pub(super) fn are_doubtful(&self) -> bool {
         let kind = self.own().and_then(extension);
         let is_other = |name: &str| extension(name).is_some_and(|other| Some(other) != kind);
         self.others.iter().any(|name| is_other(name)) || self.all().any(|name| name.contains(turns_around))
     }
 
-    /// A name that a field holds, as one reader or another shows or stores it.
+    /// Adds the name in a field, in each form in which a reader may show or store it.
     pub(super) fn add_all_of(&mut self, written: &str) {
         self.add(shown(written));
         self.add(stored(written));
@@ -68,12 +70,12 @@ impl PartNames {
 
     fn add(&mut self, name: String) {
         self.looked_at += 1;
-        self.is_cut |= self.looked_at > MAX_LOOKED_AT;
+        self.is_cut |= self.looked_at > MAX_COMPARED_NAMES;
         if self.is_cut || name.is_empty() || self.all().any(|known| known == name) {
             return;
         }
         let length: usize = self.others.iter().map(String::len).sum();
-        if self.others.len() >= MAX_OTHERS || length + name.len() > MAX_LENGTH {
+        if self.others.len() >= MAX_OTHER_NAMES || length + name.len() > MAX_NAMES_BYTES {
             self.is_cut = true;
         } else {
             self.others.push(name);
@@ -81,35 +83,35 @@ impl PartNames {
     }
 }
 
-/// Without control characters.
+/// The name without control characters.
 fn shown(written: &str) -> String {
     let name: String = written.chars().filter(|c| !c.is_control()).collect();
     name.trim().to_owned()
 }
 
-/// Without characters that nobody sees, nor the dots and blanks at the end that Windows drops.
+/// The name without invisible characters, and without the dots and blanks at the end, which Windows drops.
 fn stored(written: &str) -> String {
     let name: String = written.chars().filter(|c| !c.is_control() && !is_unseen(*c)).collect();
     name.trim_start().trim_end_matches(|c: char| c.is_whitespace() || c == '.').to_owned()
 }
 
-/// Characters without width: soft hyphens, joiners, marks of direction and order.
+/// Whether the character has no width: soft hyphens, joiners, marks of direction and order.
 fn is_unseen(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
         || matches!(c, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// LRO and RLO, which no honest name has.
+/// Whether the character is LRO or RLO, which legitimate names do not have.
 fn turns_around(c: char) -> bool {
     matches!(c, '\u{202d}' | '\u{202e}')
 }
 
-/// What follows the last dot, in lower case, if that says something.
+/// The file extension in lower case, if there is one.
 fn extension(name: &str) -> Option<String> {
     let (_, end) = name.rsplit_once('.')?;
     let is_letter = |b: u8| b.is_ascii_alphabetic();
     let is_one = end.len() <= MAX_EXTENSION && end.bytes().all(|b| b.is_ascii_alphanumeric());
-    // `5.4.2024 invoice.pdf` without quotes ends at the year for some.
+    // Without quotes, `5.4.2024 invoice.pdf` ends after the year for some readers.
     (is_one && end.bytes().any(is_letter)).then(|| end.to_ascii_lowercase())
 }
 

@@ -1,71 +1,70 @@
 //! Parameters of Content-Type and Content-Disposition (RFC 2045 5.1, RFC 2183, RFC 2231).
 //!
-//! Linear, and bounded in the number of parameters: piecing RFC 2231 continuations together is where other
-//! parsers become quadratic (`reliability.md` E7).
+//! The time is linear, and the number of parameters is limited. Other parsers take quadratic time to join RFC 2231
+//! continuations (`reliability.md` E7).
 
 use super::words;
 use crate::charsets::Unlabelled;
 
-/// At most so many parameters of one field are looked at. Behind them only those with the name of a file are, at most so
-/// many again.
+/// At most this many parameters of one field are read. After them, only file names are read, at most the same number.
 pub const MAX_PARAMETERS: usize = 100;
 
-/// The parameters that name a file, of either field.
+/// The parameters of both fields that name a file.
 const FILE_NAMES: [&str; 2] = ["filename", "name"];
 
-/// A field value taken apart.
+/// A parsed field value.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parsed {
     /// `text/plain` or `attachment`, lower case; empty if the field does not begin with a word.
     pub(super) main: String,
-    /// There are more parameters than are looked at.
+    /// There are more parameters than are read.
     pub(super) is_cut: bool,
     parameters: Vec<MimeParameter>,
-    /// Names of files in what is quoted text or a comment to our own reader.
+    /// File names in text that our parser takes for a quoted string or a comment.
     hidden: Vec<MimeParameter>,
 }
 
-/// One parameter, its continuations joined.
+/// One parameter with its continuations joined.
 #[derive(Clone, Debug)]
 struct MimeParameter {
     name: String,
     is_extended: bool,
     value: ParameterReading,
-    /// What other readers take for its value.
+    /// The values that other readers may use.
     others: Vec<ParameterReading>,
 }
 
-/// A value as somebody reads it.
+/// One possible reading of a value.
 #[derive(Clone, Debug, PartialEq)]
 struct ParameterReading {
-    /// As in the message, but for RFC 2231 percent signs.
+    /// The bytes in the message, with RFC 2231 percent signs decoded.
     bytes: Vec<u8>,
     text: String,
 }
 
 impl Parsed {
-    /// Whether another value says the same to our own reader.
+    /// Whether our parser reads the same from another value.
     pub(super) fn says_the_same_as(&self, other: &Self) -> bool {
         let names = self.parameters.iter().chain(&other.parameters).map(|parameter| parameter.name.as_str());
         self.main == other.main && names.into_iter().all(|name| self.get(name) == other.get(name))
     }
 
-    /// The decoded value. Where a sender gives both `name` and `name*`, the latter counts: it is the exact one.
+    /// The decoded value. If there are both `name` and `name*`, the latter counts, because it is exact.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.find(name).map(|parameter| parameter.value.text.as_str())
     }
 
-    /// The value's bytes, to be compared with bytes.
+    /// The bytes of the value.
     pub(super) fn bytes(&self, name: &str) -> Option<&[u8]> {
         self.find(name).map(|parameter| parameter.value.bytes.as_slice())
     }
 
-    /// The values that one reader or another takes for that of the parameter.
+    /// All values of the parameter that a reader may use.
     pub(super) fn readings(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.all(name).map(|reading| reading.bytes.as_slice())
     }
 
-    /// What one reader or another takes for the name of a file, decoded.
+    /// All decoded texts that a reader may use as the file name.
     pub(super) fn file_names(&self) -> impl Iterator<Item = &str> {
         let seen = FILE_NAMES.into_iter().flat_map(|name| self.all(name));
         seen.chain(self.hidden.iter().map(|parameter| &parameter.value)).map(|reading| reading.text.as_str())
@@ -83,18 +82,18 @@ impl Parsed {
     }
 }
 
-/// A parameter as it stands: one segment of a value that may be continued (`filename*0*=`).
+/// A parameter in the field: a whole value, or one segment of a continued value (`filename*0*=`).
 struct Segment {
     name: String,
-    /// None where the value is all in one.
+    /// `None` if the value is not continued.
     number: Option<usize>,
     is_extended: bool,
     value: Vec<u8>,
-    /// What other readers take for the value.
+    /// The values that other readers may use.
     others: Vec<Vec<u8>>,
 }
 
-/// Takes a raw field value apart; whatever it holds.
+/// Parses a raw field value. Never fails.
 pub(super) fn parse(raw: &[u8], unlabelled: &Unlabelled) -> Parsed {
     let line = words::unfold(raw);
     let mut cursor = Cursor { rest: &line };
@@ -120,9 +119,10 @@ fn may_be_kept(segment: &Segment, before: usize) -> bool {
     before < MAX_PARAMETERS || is_file_name && before < 2 * MAX_PARAMETERS
 }
 
-/// Joins continuations in the order of their numbers (RFC 2231 3). A sender's order does not matter, nor gaps.
+/// Joins continuations in the order of their numbers (RFC 2231 3). Their order in the field does not matter, and
+/// neither do gaps.
 fn joined(mut segments: Vec<Segment>, unlabelled: &Unlabelled) -> Vec<MimeParameter> {
-    // Stable: of two with one name and number the first stays first.
+    // The sort must be stable: of two segments with the same name and number, the first stays first.
     segments.sort_by(|a, b| a.name.cmp(&b.name).then(a.number.cmp(&b.number)));
     segments.chunk_by(belong_together).filter_map(|group| parameter(group, unlabelled)).collect()
 }
@@ -143,7 +143,8 @@ fn parameter(group: &[Segment], unlabelled: &Unlabelled) -> Option<MimeParameter
     Some(MimeParameter { name: first.name.clone(), is_extended, value, others })
 }
 
-/// Other readers stop at a gap between the numbers, and of two with one number take the first or the last.
+/// The values that other readers may use: they stop at a gap between the numbers, and if two segments have the same
+/// number, they use the first or the last.
 fn others_joined(group: &[Segment]) -> [Vec<(&Segment, &[u8])>; 2] {
     let same: Vec<&[Segment]> = group.chunk_by(|a, b| a.number == b.number).collect();
     let numbered = || same.iter().enumerate().map_while(|(i, same)| (same.first()?.number == Some(i)).then_some(*same));
@@ -154,7 +155,7 @@ fn others_joined(group: &[Segment]) -> [Vec<(&Segment, &[u8])>; 2] {
     ]
 }
 
-/// Segments with what is taken for their values, as one value.
+/// Joins segments, each with one of its possible values, to one value.
 fn reading(values: &[(&Segment, &[u8])], is_extended: bool, unlabelled: &Unlabelled) -> ParameterReading {
     let mut label = String::new();
     let mut bytes = Vec::new();
@@ -181,7 +182,7 @@ fn belong_together(a: &Segment, b: &Segment) -> bool {
     a.name == b.name && a.number.is_some() && b.number.is_some()
 }
 
-/// `utf-8'en'rest`.
+/// Splits `utf-8'en'rest` into the charset and the rest.
 fn charset_and_rest(value: &[u8]) -> Option<(String, &[u8])> {
     let first = memchr::memchr(b'\'', value)?;
     let second = first + 1 + memchr::memchr(b'\'', &value[first + 1..])?;
@@ -206,28 +207,28 @@ fn without_percent(value: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The place in a field value.
+/// The unread rest of a field value.
 struct Cursor<'a> {
     rest: &'a [u8],
 }
 
-/// What stood between two semicolons.
+/// The text between two semicolons.
 enum ParameterStep {
     Segment(Segment),
-    /// Something that is no parameter.
+    /// Text that is not a parameter.
     Nothing,
     End,
 }
 
 impl<'a> Cursor<'a> {
-    /// The word at the beginning: all up to a blank, a semicolon, a comment or a comma. A lone CR is a blank on the wire.
+    /// The word at the beginning, up to a blank, a semicolon, a comment or a comma. A lone CR is a blank on the wire.
     fn word(&mut self) -> &'a [u8] {
         self.skip_blanks_and_comments();
         self.take_until(|b| matches!(b, b';' | b' ' | b'\t' | b'\r' | b'(' | b','))
     }
 
-    /// The next parameter. A missing semicolon behind the type is tolerated (`text/plain charset=utf-8`: scripts
-    /// and web forms send it), and so are several in a row.
+    /// The next parameter. A missing semicolon after the type is accepted (scripts and web forms send `text/plain
+    /// charset=utf-8`), and so are several semicolons in a row.
     fn segment(&mut self) -> ParameterStep {
         self.skip_blanks_and_comments();
         while self.rest.first().is_some_and(|b| matches!(b, b';' | b',')) {
@@ -250,7 +251,7 @@ impl<'a> Cursor<'a> {
         ParameterStep::Segment(Segment { name, number, is_extended, value, others })
     }
 
-    /// The value, and what others take for it.
+    /// The value, and the values that other readers may use.
     fn value(&mut self, is_file_name: bool) -> (Vec<u8>, Vec<Vec<u8>>) {
         self.skip_blanks();
         if self.rest.first() == Some(&b'"') {
@@ -266,8 +267,9 @@ impl<'a> Cursor<'a> {
         (value.to_vec(), others)
     }
 
-    /// A quoted string, or the rest of the field where its end is missing. What stands between it and the next
-    /// semicolon is dropped; others take all escapes for escapes, or what is stuck to the end for a part of the value.
+    /// A quoted string, or the rest of the field if the closing quote is missing. Text between it and the next
+    /// semicolon is dropped. Other readers undo all escapes, or take text directly after the closing quote for a part
+    /// of the value.
     fn quoted(&mut self) -> (Vec<u8>, Vec<Vec<u8>>) {
         let inside = &self.rest[1..];
         let mut value = Vec::new();
@@ -307,7 +309,7 @@ impl<'a> Cursor<'a> {
         self.rest = self.rest.trim_ascii_start();
     }
 
-    /// Comments nest; one that does not end reaches to the end of the field.
+    /// Skips blanks and comments. Comments may be nested. An unclosed comment reaches to the end of the field.
     fn skip_blanks_and_comments(&mut self) {
         self.skip_blanks();
         while self.rest.first() == Some(&b'(') {
@@ -326,12 +328,13 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Windows programs write `filename="C:\dir\a.pdf"` and mean it: a backslash escapes only what must be escaped.
+/// Whether a backslash before this byte is an escape. Windows programs write `filename="C:\dir\a.pdf"`, so a backslash
+/// escapes only bytes that must be escaped.
 fn is_escaped(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\')
 }
 
-/// The value of those to whom a backslash escapes whatever follows (RFC 5322 3.2.4), if there is one.
+/// The value for readers that take every backslash for an escape (RFC 5322 3.2.4), if there is a backslash.
 fn without_backslashes(value: &[u8]) -> Option<Vec<u8>> {
     memchr::memchr(b'\\', value)?;
     let mut out = Vec::with_capacity(value.len());
@@ -343,7 +346,7 @@ fn without_backslashes(value: &[u8]) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// The value of those who pass over comments before it, if there are any.
+/// The value for readers that skip comments before it, if there are any.
 fn behind_comments(whole: &[u8]) -> Option<Vec<u8>> {
     whole.strip_prefix(b"(")?;
     let mut cursor = Cursor { rest: whole };
@@ -351,31 +354,31 @@ fn behind_comments(whole: &[u8]) -> Option<Vec<u8>> {
     Some(if cursor.rest.first() == Some(&b'"') { cursor.quoted().0 } else { first_word(cursor.rest).to_vec() })
 }
 
-/// Old Outlook, Lotus Notes and web forms leave the quotes out around names with blanks: the name reaches to the
-/// semicolon.
+/// An unquoted file name, up to the semicolon. Old Outlook, Lotus Notes and web forms write names with blanks without
+/// quotes.
 fn unquoted_file_name(whole: &[u8]) -> &[u8] {
     whole
 }
 
-/// What follows a value that is no file name is a comment or another parameter without its semicolon.
+/// The first word of a value that is not a file name. The rest is a comment, or another parameter without a semicolon.
 fn first_word(whole: &[u8]) -> &[u8] {
     let end = whole.iter().position(|b| matches!(b, b' ' | b'\t' | b'\r' | b'(')).unwrap_or(whole.len());
     &whole[..end]
 }
 
-/// `filename (a comment)`.
+/// Removes the comment of `filename (a comment)`.
 fn without_comment(name: &[u8]) -> &[u8] {
     let end = memchr::memchr(b'(', name).unwrap_or(name.len());
     name[..end].trim_ascii()
 }
 
-/// Whether it depends on the reader where quoted text and comments end, and so what of the line is a parameter.
+/// Whether readers disagree about where quoted strings and comments end, and so about which text is a parameter.
 fn has_doubtful_ends(line: &[u8]) -> bool {
     let quotes = memchr::memchr_iter(b'"', line).count();
     quotes % 2 == 1 || memchr::memchr(b'(', line).is_some() || memchr::memmem::find(line, b"\\\"").is_some()
 }
 
-/// The names of files in a line for those who end a parameter at each semicolon, also within quotes and comments.
+/// The file names for readers that end a parameter at every semicolon, even within quotes and comments.
 fn file_names_at_semicolons(line: &[u8]) -> Vec<Segment> {
     let segment = |piece: &[u8]| {
         let at = memchr::memchr(b'=', piece)?;
@@ -392,7 +395,7 @@ fn file_names_at_semicolons(line: &[u8]) -> Vec<Segment> {
     line.split(|b| *b == b';').filter_map(segment).collect()
 }
 
-/// `filename*1*` into the name, its number, and whether the value is in percent signs (RFC 2231 3 and 4).
+/// Splits `filename*1*` into the name, its number, and whether the value has percent signs (RFC 2231 3 and 4).
 fn split_name(name: &[u8]) -> (String, Option<usize>, bool) {
     let name = String::from_utf8_lossy(name).to_ascii_lowercase();
     let (bare, is_extended) = match name.strip_suffix('*') {
@@ -415,7 +418,7 @@ mod tests {
         parse(raw.as_bytes(), &NOTHING_SAID).get(name).map(str::to_owned)
     }
 
-    /// As it is on the wire, and when the line is folded there.
+    /// A lone CR as it is on the wire, and in a line that is folded there.
     #[test]
     fn a_lone_cr_is_a_blank() {
         for blank in ["\r", " ", "\r\n "] {

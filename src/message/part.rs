@@ -7,30 +7,30 @@ use super::names::PartNames;
 use super::params::Parsed;
 use crate::charsets::{NOTHING_SAID, Unlabelled};
 
-/// How a body is wrapped for transport (RFC 2045 6).
+/// How a body is encoded (RFC 2045 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Transfer {
-    /// 7bit, 8bit, binary, and every word that is unknown.
+    /// 7bit, 8bit, binary, and every unknown encoding.
     Identity,
     Base64,
     QuotedPrintable,
 }
 
-/// Whose reading of a message it is where programs disagree.
+/// Which reading of a message is used if mail readers disagree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
-    /// The one that numbers the parts: the first of several fields, the boundary as its field has it.
+    /// Our reading, which numbers the parts: the first of several fields counts, and the boundary is as its field says.
     Ours,
-    /// All others at once: whatever any program may take for a boundary is one.
+    /// The readings of all other programs together: every line that any of them may take for a boundary is one.
     Others,
 }
 
-/// A part: the message itself, one of a multipart, or a message within the message.
+/// A part: the message itself, a part of a multipart, or a message within the message.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// The part that this one is within; none for the message itself.
+    /// The part that contains this one; `None` for the message itself.
     pub parent: Option<usize>,
-    /// How many parts this one is within.
+    /// How many parts contain this one.
     pub depth: usize,
     fields: Vec<Field>,
     content_type: String,
@@ -47,7 +47,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// A leaf without a body, by its header.
+    /// Makes a leaf with this header and without a body.
     pub(super) fn new(parent: Option<(usize, &Self)>, fields: Vec<Field>, reading: Reading) -> Self {
         let all = |name: &str| fields.iter().filter(|f| f.is_named(name)).map(Field::parsed).collect::<Vec<_>>();
         let chosen = |all: &[Parsed]| match reading {
@@ -74,18 +74,18 @@ impl Part {
         }
     }
 
-    /// `type/subtype` in lower case. Without Content-Type, or with one that makes no sense, `text/plain`
-    /// (RFC 2045 5.2); within `multipart/digest`, `message/rfc822` (RFC 2046 5.1.5).
+    /// `type/subtype` in lower case. If Content-Type is missing or invalid, `text/plain` (RFC 2045 5.2), or within
+    /// `multipart/digest`, `message/rfc822` (RFC 2046 5.1.5).
     pub fn content_type(&self) -> &str {
         &self.content_type
     }
 
-    /// A parameter of Content-Type, decoded (RFC 2231, and RFC 2047 where a sender knew no better).
+    /// A decoded parameter of Content-Type (RFC 2231, and also RFC 2047, which some senders use there).
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.type_parameters.get(name)
     }
 
-    /// The line that divides the parts of a multipart, without dashes; trailing blanks do not belong to it.
+    /// The boundary of a multipart, without the leading dashes and without trailing blanks.
     pub(super) fn boundary(&self) -> Option<&[u8]> {
         self.type_parameters.bytes("boundary").map(<[u8]>::trim_ascii_end).filter(|boundary| !boundary.is_empty())
     }
@@ -95,16 +95,16 @@ impl Part {
         &self.disposition.main
     }
 
-    /// The file name: of Content-Disposition, or else the name of Content-Type. Decoded, without control
-    /// characters; still a stranger's word, which may hold slashes.
+    /// The decoded file name in Content-Disposition, or else the name in Content-Type, without control characters. It
+    /// is untrusted and may contain slashes.
     pub fn file_name(&self) -> Option<&str> {
         self.names.own()
     }
 
-    /// All names under which one reader or another may show it as a file: [`Self::file_name`] first, and those that only
-    /// stand beside it, that a careless reader finds, or that its computer takes the name for (`run.exe.`). Of a message
-    /// that is encoded although RFC 2046 5.2.1 forbids it, the names of the files in it too. Bounded;
-    /// [`super::Violation::TooManyNames`] where there are more.
+    /// All names under which a reader may show it as a file: [`Self::file_name`] first, then other names in its fields,
+    /// names that a lenient parser finds, and names that the operating system changes (`run.exe.`). For a message that
+    /// is encoded although RFC 2046 5.2.1 forbids it, also the names of the files in it. The number is limited; if
+    /// there are more, [`super::Violation::TooManyNames`] is recorded.
     pub fn file_names(&self) -> impl Iterator<Item = &str> {
         self.names.all()
     }
@@ -117,26 +117,26 @@ impl Part {
         &mut self.names
     }
 
-    /// Whether a reader would show it as a file: it says so or has a file name, and is no multipart. The text that
-    /// a message consists of is one only if it says so, whatever its name.
+    /// Whether a reader would show it as a file: it is declared as an attachment or has a file name, and is not a
+    /// multipart. If a message consists of one text, that text is an attachment only if it is declared as one.
     pub fn is_attachment(&self) -> bool {
         let is_root_text = self.parent.is_none() && self.is_text();
         let is_file = self.disposition() == "attachment" || self.names.all().next().is_some() && !is_root_text;
         is_file && !self.is_multipart()
     }
 
-    /// Whether only another mail reader would show it: this one reads the message in another way. Such parts follow the
-    /// others.
+    /// Whether only other mail readers would show it, because they read the message in a different way. Such parts
+    /// follow all others.
     pub fn is_doubtful(&self) -> bool {
         self.is_doubtful
     }
 
-    /// The same part in the doubt, within that one.
+    /// Marks the part as doubtful and sets its parent.
     pub(super) fn doubtful(self, parent: Option<usize>) -> Self {
         Self { parent, is_doubtful: true, ..self }
     }
 
-    /// Whether whoever reads the other part sees what is in this one.
+    /// Whether a reader that shows the other part also shows the content of this one.
     pub(super) fn shows(&self, other: &Self) -> bool {
         self.body == other.body
             && self.content_type == other.content_type
@@ -150,13 +150,12 @@ impl Part {
         self.is_container
     }
 
-    /// The header fields in order, at most [`super::MAX_PART_FIELDS`], of the message itself
-    /// [`super::MAX_FIELDS`].
+    /// The header fields in order: at most [`super::MAX_PART_FIELDS`], or [`super::MAX_FIELDS`] of the message itself.
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
 
-    /// What 8-bit bytes in its header block may be in.
+    /// The possible charsets of 8-bit bytes in its header block.
     pub(super) fn unlabelled(&self) -> &Unlabelled {
         self.fields.first().map_or(&NOTHING_SAID, Field::unlabelled)
     }
@@ -166,12 +165,12 @@ impl Part {
         self.fields.iter().find(|f| f.is_named(name)).map(Field::value)
     }
 
-    /// The size in bytes once base64 is decoded, and as it stands otherwise.
+    /// The size in bytes: decoded for base64, encoded otherwise.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Where the body is within the message, as it stands there.
+    /// The position of the encoded body within the message.
     pub fn body(&self) -> Range<u64> {
         self.body.clone()
     }
@@ -180,13 +179,13 @@ impl Part {
         self.content_type.starts_with("multipart/")
     }
 
-    /// A message as a part (RFC 2046 5.2.1, RFC 6532 3.7) that stands there as it is. RFC 2046 forbids to encode
-    /// one; where it is encoded nevertheless, it is a file.
+    /// Whether it is an attached message without an encoding (RFC 2046 5.2.1, RFC 6532 3.7). RFC 2046 does not allow an
+    /// encoding; an encoded message is treated as a file.
     pub(super) fn is_message(&self) -> bool {
         self.is_of_message_type() && self.transfer == Transfer::Identity
     }
 
-    /// A message as a part that is encoded nevertheless, and that some readers open.
+    /// Whether it is an attached message that is encoded although this is not allowed. Some readers open it.
     pub(super) fn is_encoded_message(&self) -> bool {
         self.is_of_message_type() && self.transfer != Transfer::Identity
     }
@@ -208,7 +207,7 @@ impl Part {
     }
 }
 
-/// RFC 2045 5.2: what makes no sense is plain text.
+/// The content type to use. An invalid one is read as plain text (RFC 2045 5.2).
 fn content_type(written: &str, is_digest: bool) -> &str {
     let is_token = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
     match written.split_once('/') {

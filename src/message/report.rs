@@ -1,29 +1,30 @@
-//! Delivery reports (RFC 3464): what became of a message for each of its recipients.
+//! Delivery reports (RFC 3464): what happened to a message for each of its recipients.
 
 use super::{Bytes, Message, parse_addresses};
 
-/// The most of a report that is read, in bytes.
+/// At most this many bytes of a report are read.
 const MAX_REPORT: usize = 256 * 1024;
 /// How many recipients of a report are read.
 const MAX_RECIPIENTS: usize = 100;
-/// The most of the returned header that is read, in bytes.
+/// At most this many bytes of the returned header are read.
 const MAX_RETURNED: usize = 64 * 1024;
 
-/// What a report says of one recipient. What it does not say is empty.
+/// What a report says about one recipient. Fields that the report does not have are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reported {
     /// `failed`, `delayed`, `delivered`, `relayed` or `expanded` (RFC 3464 2.3.3), lower-case.
     pub action: String,
-    /// Like `5.1.1` (RFC 3463).
+    /// The status code (RFC 3463), for example `5.1.1`.
     pub status: String,
-    /// The address at which it ended.
+    /// The final recipient.
     pub recipient: String,
-    /// The address to which it was sent: as the report names it, else the first in To of what is returned.
+    /// The address that the sender used: the original recipient in the report, or else the first address in To of the
+    /// returned message.
     pub original_to: String,
 }
 
 impl Message {
-    /// What a delivery report says of its recipients; nothing for a message that is none.
+    /// What a delivery report says about its recipients; empty if the message is not a delivery report.
     pub fn reported(&self) -> Vec<Reported> {
         let types = ["message/delivery-status", "message/global-delivery-status"];
         let Some(index) = self.parts().iter().position(|part| types.contains(&part.content_type())) else {
@@ -37,7 +38,7 @@ impl Message {
         blocks.filter(about_one).take(MAX_RECIPIENTS).map(|block| of_block(block, &sent_to)).collect()
     }
 
-    /// The first address in To of the message that a report returns, whole or its header alone.
+    /// The first address in To of the returned message or header.
     fn sent_to(&self) -> String {
         let is_returned = |kind: &str| {
             ["message/rfc822", "text/rfc822-headers", "message/global", "message/rfc822-headers"].contains(&kind)

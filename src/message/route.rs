@@ -1,50 +1,50 @@
-//! From whom, to whom, in which thread: what the header says, as nothing else is known of fetched mail.
+//! Sender, recipients and thread of a message, taken from the header, because fetched mail has no envelope.
 
 use super::{Address, Field, Message};
 
 /// The fields that name recipients (RFC 5322 3.6.3 and 3.6.6).
 const RECIPIENTS: [&str; 6] = ["To", "Cc", "Bcc", "Resent-To", "Resent-Cc", "Resent-Bcc"];
 
-/// The fields in which a delivering server notes the envelope recipient; the first that is there counts.
+/// The fields in which a delivering server records the envelope recipient. The first one with an address counts.
 const DELIVERED_TO: [&str; 5] = ["Delivered-To", "X-Original-To", "Envelope-To", "X-Envelope-To", "X-Delivered-To"];
 
-/// At most so many ids of a thread are named (`reliability.md` E12).
+/// At most this many ids of a thread are returned (`reliability.md` E12).
 pub const MAX_THREAD_IDS: usize = 100;
 
 impl Message {
-    /// The envelope sender as the first Return-Path has it (RFC 5321 4.4). Empty for a bounce, `None` without the field. What
-    /// is not one address is the whole value, which no address is.
+    /// The envelope sender in the first Return-Path (RFC 5321 4.4). Empty for a bounce, `None` without the field. If
+    /// the field does not contain exactly one address, the whole value, which cannot equal an address.
     pub fn envelope_sender(&self) -> Option<&str> {
         let field = self.fields().iter().find(|field| field.is_named("Return-Path"))?;
         match (field.addresses(), field.value()) {
             (_, "" | "<>") => Some(""),
-            // A route of old is in nobody's envelope.
+            // A value with an obsolete source route is not used as an envelope address.
             ([only], value) if !value.contains("<@") => Some(&only.address),
             (_, value) => Some(null_sender(value).unwrap_or(value)),
         }
     }
 
-    /// All addresses that the message says it is for. They are worth what the sender's word is worth.
+    /// All recipients named in the header. They are as trustworthy as the sender.
     pub fn recipients(&self) -> &[Address] {
         self.recipients.get_or_init(|| RECIPIENTS.iter().flat_map(|name| self.addresses(name)).cloned().collect())
     }
 
-    /// The envelope recipient, as the delivering server noted it: the first of Delivered-To, X-Original-To,
+    /// The envelope recipient that the delivering server recorded: the first of Delivered-To, X-Original-To,
     /// Envelope-To, X-Envelope-To and X-Delivered-To that holds an address, in this order.
     pub fn delivered_to(&self) -> Option<&str> {
         let of = |name: &&str| self.fields().iter().filter(|f| f.is_named(name)).find_map(first_address);
         DELIVERED_TO.iter().find_map(of)
     }
 
-    /// The Message-ID without its brackets (RFC 5322 3.6.4); the whole value where somebody left them out.
+    /// The Message-ID without its brackets (RFC 5322 3.6.4), or the whole value if it has no brackets.
     pub fn message_id(&self) -> Option<&str> {
         let value = self.first("Message-ID")?;
         Some(in_brackets(value).unwrap_or(value).trim()).filter(|id| !id.is_empty())
     }
 
-    /// The ids of the messages that this one answers: of In-Reply-To, then of References, without brackets, each
-    /// once. Of more than [`MAX_THREAD_IDS`] the first and the last are named, for these are the thread's
-    /// beginning and the message that was answered.
+    /// The ids of the messages that this one answers: those in In-Reply-To, then those in References, without brackets
+    /// and without duplicates. If there are more than [`MAX_THREAD_IDS`], only the first and the last ones, because
+    /// these are the beginning of the thread and the answered message.
     pub fn thread_ids(&self) -> Vec<&str> {
         let mut ids: Vec<&str> = Vec::new();
         let mut tail: std::collections::VecDeque<&str> = std::collections::VecDeque::new();
@@ -69,20 +69,20 @@ fn first_address(field: &Field) -> Option<&str> {
     field.addresses().iter().map(|address| address.address.as_str()).find(|address| !address.is_empty())
 }
 
-/// `<>` with blanks in it, or a comment behind it.
+/// Recognises `<>`, also with blanks in it or a comment after it.
 fn null_sender(value: &str) -> Option<&str> {
     let (inside, behind) = value.strip_prefix('<')?.split_once('>')?;
     let is_null = inside.trim().is_empty() && !behind.contains(['<', '@']);
     is_null.then_some("")
 }
 
-/// What stands within the first `<` and the `>` behind it.
+/// The text between the first `<` and the next `>`.
 fn in_brackets(value: &str) -> Option<&str> {
     let (_, rest) = value.split_once('<')?;
     rest.split_once('>').map(|(inside, _)| inside)
 }
 
-/// Every `<…>`: old In-Reply-To fields hold words besides.
+/// All texts in `<…>`. Old In-Reply-To fields also contain words.
 fn ids_in(value: &str) -> impl Iterator<Item = &str> {
     let inside = |part: &'_ str| -> Option<usize> { part.find('>') };
     value

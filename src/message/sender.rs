@@ -1,11 +1,12 @@
-//! The sender behind what others make of his address: the tags that make each message of one sender look like a new one's.
+//! Recovers the original address of a sender. Some servers add tags to it that differ for each message.
 
-/// The sender, lower-case, without SRS0 and SRS1 (libsrs; no RFC has them) and without BATV: `prvs=`, `msprvs1=`, `btv1==`.
+/// The sender in lower case, without the tags of SRS (SRS0 and SRS1 of libsrs, not in an RFC) and BATV (`prvs=`,
+/// `msprvs1=`, `btv1==`).
 pub fn unwrapped(sender: &str) -> String {
     let lower = sender.to_lowercase();
-    // A forwarder wraps what another one wrapped.
+    // Several forwarders may each have added a tag.
     let mut plain = lower;
-    for _ in 0..MOST_LAYERS {
+    for _ in 0..MAX_LAYERS {
         match once(&plain) {
             Some(inner) => plain = inner,
             None => break,
@@ -14,8 +15,8 @@ pub fn unwrapped(sender: &str) -> String {
     plain
 }
 
-/// More layers no mail has.
-const MOST_LAYERS: usize = 4;
+/// At most this many tags are removed. Real mail has no more.
+const MAX_LAYERS: usize = 4;
 
 fn once(sender: &str) -> Option<String> {
     let (local, domain) = sender.rsplit_once('@')?;

@@ -1,12 +1,13 @@
-//! What a program of the user gives to be sent, read as sendmail reads it: leniency that is right for received mail would put
-//! lines of a text into its header, and quoted people among its recipients.
+//! Reads messages that local programs submit, as sendmail does. It is stricter than for received mail: otherwise, lines
+//! of the text could become header fields, and addresses in quoted text could become recipients.
 
 use memchr::memmem;
 
 use super::{Bytes, Message, is_field_name, parse_addresses, to_lf};
 
-/// The message in what was given: without the line of an mbox before it, up to a line with a lone dot unless `ignore_dots`,
-/// with an empty line where its header ends. A header has no NUL and no lone CR; of a body nothing is taken.
+/// The submitted message, without an mbox line before it, up to a line with a lone dot unless `ignore_dots` is set. An
+/// empty line is inserted after the header if it is missing. In the header, NULs are removed and lone CRs become
+/// blanks. The body stays unchanged.
 pub fn submitted(given: &[u8], ignore_dots: bool) -> Vec<u8> {
     let mut bytes = to_lf(without_mbox_lines(given));
     if !ignore_dots {
@@ -14,7 +15,7 @@ pub fn submitted(given: &[u8], ignore_dots: bool) -> Vec<u8> {
     }
     let end = end_of_header(&bytes);
     let (header, body) = bytes.split_at(end);
-    // A lone CR would be a line end on the wire, and what stands behind it a field.
+    // Some servers read a lone CR as a line end, and the text after it as a field.
     let plain = header.iter().map(|byte| if *byte == b'\r' { b' ' } else { *byte });
     let mut message: Vec<u8> = plain.filter(|byte| *byte != 0).collect();
     if !message.is_empty() && !message.ends_with(b"\n") {
@@ -27,14 +28,14 @@ pub fn submitted(given: &[u8], ignore_dots: bool) -> Vec<u8> {
     message
 }
 
-/// Without what Postfix and sendmail put before a message that they pipe to a program, `From sender date`. It is no part of the
-/// mail, and its date would make a second attempt look like other mail.
+/// Removes the line `From sender date` that Postfix and sendmail put before a message that they pipe to a program. It
+/// does not belong to the message, and with its date, a second attempt would look like a different message.
 pub fn without_mbox_line(bytes: &[u8]) -> &[u8] {
     if bytes.starts_with(b"From ") { without_line(bytes) } else { bytes }
 }
 
-/// The envelope sender in that line: an MTA that pipes to a program names it there, and often nowhere else. `Some("")` is the
-/// empty one of bounces. `None`: there is no such line, or it names a login of this machine.
+/// The envelope sender in that line. An MTA that pipes to a program often gives it nowhere else. `Some("")` is the null
+/// sender of bounces. `None` if there is no such line, or if it names a local user.
 fn mbox_sender(bytes: &[u8]) -> Option<&str> {
     let line = bytes.strip_prefix(b"From ")?;
     let line = &line[..memchr::memchr(b'\n', line)?];
@@ -48,8 +49,8 @@ fn mbox_sender(bytes: &[u8]) -> Option<&str> {
     }
 }
 
-/// The envelope sender as the field that final delivery adds (RFC 5321 4.4), where an MTA says it in an mbox line alone;
-/// otherwise nothing.
+/// The Return-Path field to add (RFC 5321 4.4) if the MTA gives the envelope sender only in an mbox line; otherwise
+/// empty.
 pub fn return_path(start: &[u8]) -> String {
     let has_one = || Message::new(Bytes::Memory(without_mbox_line(start).to_vec())).first("Return-Path").is_some();
     match mbox_sender(start).filter(|_| !has_one()) {
@@ -58,12 +59,12 @@ pub fn return_path(start: &[u8]) -> String {
     }
 }
 
-/// A message as `deliver` takes it: without that line, and with a Return-Path where the sender stood in it alone.
+/// A message for `deliver`: without the mbox line, and with a Return-Path if only that line named the sender.
 pub fn as_delivered(bytes: &[u8]) -> Vec<u8> {
     [return_path(bytes).as_bytes(), without_mbox_line(bytes)].concat()
 }
 
-/// The same of what programs take out of mbox files, where that line may be quoted: `>From …`.
+/// Removes mbox lines, also in the quoted form `>From …`, which programs take from mbox files.
 fn without_mbox_lines(mut bytes: &[u8]) -> &[u8] {
     while bytes.starts_with(b"From ") || bytes.starts_with(b">From ") {
         bytes = without_line(bytes);
@@ -75,7 +76,7 @@ fn without_line(bytes: &[u8]) -> &[u8] {
     memchr::memchr(b'\n', bytes).map_or(&[], |end| &bytes[end + 1..])
 }
 
-/// A line with nothing but a dot ends the message.
+/// Ends the message at a line that consists of a dot.
 fn cut_at_dot(bytes: &mut Vec<u8>) {
     if bytes.starts_with(b".\n") {
         bytes.clear();
@@ -84,8 +85,8 @@ fn cut_at_dot(bytes: &mut Vec<u8>) {
     }
 }
 
-/// Where the first line stands that is no field and continues none, as Postfix, Exim and sendmail have it. Text that begins
-/// with a word and a colon has one field for its header.
+/// The position of the first line that neither is nor continues a field, as in Postfix, Exim and sendmail. If text
+/// begins with a word and a colon, its first line is a field.
 fn end_of_header(bytes: &[u8]) -> usize {
     let mut at = 0;
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -101,7 +102,7 @@ fn end_of_header(bytes: &[u8]) -> usize {
 fn is_field(line: &[u8]) -> bool {
     let colon = memchr::memchr(b':', line);
     let name = colon.and_then(|colon| std::str::from_utf8(&line[..colon]).ok());
-    // RFC 5322 4.5 has blanks before the colon.
+    // RFC 5322 4.5 allows blanks before the colon.
     name.is_some_and(|name| is_field_name(name.trim_end_matches([' ', '\t']).replace('\0', "").as_str()))
 }
 

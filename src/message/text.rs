@@ -1,4 +1,4 @@
-//! The text of a message as a rule searches it: decoded, in Unicode, HTML as text.
+//! The text of a message that rules search: decoded to Unicode, with HTML converted to text.
 
 use std::io::{BufRead, Read};
 
@@ -8,16 +8,16 @@ use super::transfer::{self, Decoded};
 use super::violations::note;
 use super::{Message, Violation, html, words};
 
-/// At most so many bytes of decoded text are searched in one message (`reliability.md` E9).
+/// At most this many bytes of decoded text are searched in one message (`reliability.md` E9).
 pub const MAX_TEXT: usize = 10 * 1024 * 1024;
-/// At most so many bytes of encoded text are read for it.
+/// At most this many bytes of encoded text are read for it.
 pub const MAX_TEXT_INPUT: u64 = 32 * 1024 * 1024;
 
-/// At most so many bytes of a message in a file are passed over again for the texts of doubtful parts, which stand before
-/// the place that has been reached.
+/// At most this many bytes of a spooled message are skipped again to reach the texts of doubtful parts, which may be
+/// before the current position.
 const MAX_PASSED_AGAIN: u64 = 256 * 1024 * 1024;
 
-/// The texts of a message, and what was wrong with them.
+/// The texts of a message, and their violations.
 #[derive(Debug, Default)]
 pub(super) struct MessageText {
     text: String,
@@ -25,9 +25,8 @@ pub(super) struct MessageText {
 }
 
 impl Message {
-    /// All text parts (`text/*` and XHTML, attached ones and those of attached messages too) in their order, one
-    /// below the other: decoded, HTML turned into text. At most [`MAX_TEXT`] bytes of it; decoded when first
-    /// asked for.
+    /// All text parts in their order, joined: `text/*` and XHTML, including attachments and attached messages. They are
+    /// decoded, and HTML is converted to text, at the first call. At most [`MAX_TEXT`] bytes.
     pub fn text(&self) -> &str {
         &self.text.get_or_init(|| self.gather_text()).text
     }
@@ -67,8 +66,8 @@ impl Message {
         if part.is_html() { html::to_text(&text) } else { text }
     }
 
-    /// The text of one part that is no container, at most `max` bytes: decoded, in Unicode, HTML as text. Empty
-    /// for a part that does not exist or cannot be read.
+    /// The text of one part that is not a container, at most `max` bytes: decoded to Unicode, with HTML converted to
+    /// text. Empty if the part does not exist or cannot be read.
     pub fn part_text(&self, index: usize, max: usize) -> String {
         let Some(part) = self.parts().get(index).filter(|part| !part.is_container()) else { return String::new() };
         let mut text = self.as_text(part, &self.part_bytes(index, max));
@@ -76,14 +75,14 @@ impl Message {
         text
     }
 
-    /// The texts of several parts, for whoever asks for many.
+    /// Reads the texts of several parts in one pass.
     pub fn part_texts(&self) -> PartTexts<'_> {
         PartTexts { message: self, places: TextPlaces::of(self), input_left: MAX_TEXT_INPUT, output_left: MAX_TEXT }
     }
 
-    /// The bytes of one part that is no multipart, at most `max`: base64 and quoted-printable undone, the charset
-    /// as it is; of an attached message all of it. Empty for a part that does not exist, and only the beginning of one
-    /// that cannot be read to its end.
+    /// The bytes of one part that is not a multipart, at most `max`. Base64 and quoted-printable are decoded, the
+    /// charset is not converted. For an attached message, the whole message. Empty if the part does not exist; only the
+    /// beginning if it cannot be read to its end.
     pub fn part_bytes(&self, index: usize, max: usize) -> Vec<u8> {
         let is_whole = |part: &&Part| !part.is_container() || part.is_message();
         let Some(part) = self.parts().get(index).filter(is_whole) else { return Vec::new() };
@@ -93,7 +92,7 @@ impl Message {
         }
     }
 
-    /// How many lines the body has; as many of them as can be read.
+    /// The number of lines in the body, as far as it can be read.
     pub fn body_lines(&self) -> u64 {
         let range = self.body_at()..self.opener.visible(&self.bytes);
         let Ok(mut walker) = self.opener.walker(&self.bytes) else { return 0 };
@@ -110,22 +109,22 @@ impl Message {
         lines + u64::from(is_open)
     }
 
-    /// The body as it stands behind the header block, at most `max` bytes; as much of it as can be read.
+    /// The raw body, at most `max` bytes, as far as it can be read.
     pub fn raw_body(&self, max: usize) -> Vec<u8> {
         let mut body = Vec::new();
         let range = self.body_at()..self.opener.visible(&self.bytes);
         if let Ok(mut walker) = self.opener.walker(&self.bytes)
             && let Ok(reader) = walker.range(&range)
         {
-            // An error leaves what was read before it.
+            // If reading fails, the bytes read before the error are kept.
             _ = reader.take(max as u64).read_to_end(&mut body);
         }
         body
     }
 }
 
-/// Gives the texts of parts one after the other, in one pass over the message. All of them together are bounded like
-/// [`Message::text`]; what is beyond is empty.
+/// Reads the texts of parts one after the other, in one pass over the message. Their total size is limited as in
+/// [`Message::text`]; texts beyond the limit are empty.
 #[derive(Debug)]
 pub struct PartTexts<'m> {
     message: &'m Message,
@@ -135,7 +134,8 @@ pub struct PartTexts<'m> {
 }
 
 impl PartTexts<'_> {
-    /// The text of one part, at most `max` bytes of it; see [`Message::part_text`]. Parts are asked for in their order.
+    /// The text of one part, at most `max` bytes; see [`Message::part_text`]. Must be called for the parts in their
+    /// order.
     pub fn text(&mut self, index: usize, max: usize) -> String {
         let Some(part) = self.message.parts().get(index) else { return String::new() };
         let mut body = part.body();
@@ -151,14 +151,14 @@ impl PartTexts<'_> {
     }
 }
 
-/// Whether the texts of all doubtful parts of a message can be read, however few of the others are.
+/// Whether the texts of all doubtful parts of a message can be read within the limits, even if no other texts are read.
 pub(super) fn can_be_read(message: &Message, parts: &[Part]) -> bool {
     let cost = |part: &Part| TextPlaces::cost(message, part.body().start);
     let texts = parts.iter().filter(|part| part.is_doubtful() && part.is_text());
     texts.map(cost).fold(0_u64, u64::saturating_add) <= MAX_PASSED_AGAIN
 }
 
-/// A walker that begins anew for what stands before its place, which only doubtful parts do.
+/// A walker that starts again to reach bytes before its position. Only doubtful parts need that.
 #[derive(Debug)]
 pub(super) struct TextPlaces<'m> {
     message: &'m Message,
@@ -171,12 +171,12 @@ impl<'m> TextPlaces<'m> {
         Self { message, walker: message.opener.walker(&message.bytes).ok(), again_left: MAX_PASSED_AGAIN }
     }
 
-    /// What it costs to begin anew for a place.
+    /// The number of bytes to skip to start again for a position.
     fn cost(message: &Message, start: u64) -> u64 {
         if matches!(message.bytes, Bytes::Memory(_)) { 0 } else { start }
     }
 
-    /// An error when the message cannot be read, or has been passed over too often.
+    /// A walker for this position. Fails if the message cannot be read, or if too many bytes were skipped.
     pub(super) fn walker(&mut self, start: u64) -> Result<&mut Walker<'m>, Violation> {
         if self.walker.as_ref().is_some_and(|walker| walker.at() > start) {
             let left = self.again_left.checked_sub(Self::cost(self.message, start));

@@ -1,4 +1,4 @@
-//! Undoing base64 and quoted-printable (RFC 2045 6) as the bytes pass, however broken they are.
+//! Decodes base64 and quoted-printable (RFC 2045 6) as a stream. Broken input never makes it fail.
 
 use std::io::{self, BufRead, Read};
 
@@ -6,13 +6,13 @@ use super::mime::for_each_piece;
 use super::part::Transfer;
 use super::words;
 
-/// What came of it.
+/// The result of decoding.
 #[derive(Debug, Default)]
 pub(super) struct Decoded {
     pub(super) bytes: Vec<u8>,
-    /// There was more.
+    /// There was more than the limit.
     pub(super) is_cut: bool,
-    /// The input broke off with an error; what came before is in `bytes`.
+    /// Reading failed. `bytes` holds what was decoded before the error.
     pub(super) has_failed: bool,
 }
 
@@ -34,7 +34,7 @@ fn identity(input: impl BufRead, max: usize, decoded: &mut Decoded) -> io::Resul
     input.take(max as u64 + 1).read_to_end(&mut decoded.bytes).map(drop)
 }
 
-/// Stray characters are passed over and the first padding ends it; see [`words::decode_base64`].
+/// Decodes base64. Skips stray characters and stops at the first padding; see [`words::decode_base64`].
 fn base64(mut input: impl BufRead, max: usize, decoded: &mut Decoded) -> io::Result<()> {
     let enough = max / 3 * 4 + 8;
     let mut digits = Vec::new();
@@ -55,7 +55,7 @@ fn base64(mut input: impl BufRead, max: usize, decoded: &mut Decoded) -> io::Res
     result
 }
 
-/// Counts base64 as it passes.
+/// Counts base64 characters as a stream.
 #[derive(Debug, Default)]
 pub(super) struct Base64Count {
     digits: u64,
@@ -75,7 +75,7 @@ impl Base64Count {
         }
     }
 
-    /// Four digits are three bytes; what is left of them are two, one or none.
+    /// The decoded size: four characters make three bytes, and the remaining ones make two, one or none.
     pub(super) fn size(&self) -> u64 {
         self.digits / 4 * 3 + (self.digits % 4).saturating_sub(1)
     }
@@ -85,7 +85,8 @@ impl Base64Count {
     }
 }
 
-/// A line that is longer than a piece may be cut within an escape, which is then carried over.
+/// Decodes quoted-printable. A line longer than a piece may be cut within an escape, which is then kept for the next
+/// piece.
 fn quoted_printable(mut input: impl BufRead, max: usize, decoded: &mut Decoded) -> io::Result<()> {
     let mut carried: Vec<u8> = Vec::new();
     for_each_piece(&mut input, |piece| {
@@ -107,8 +108,7 @@ fn quoted_printable(mut input: impl BufRead, max: usize, decoded: &mut Decoded) 
     Ok(())
 }
 
-/// A line without its end and the blanks before it, which do not count (RFC 2045 6.7 rule 3). `=` ends a line that
-/// goes on.
+/// Decodes a line. The blanks before its line end are dropped (RFC 2045 6.7 rule 3). A final `=` is a soft line break.
 fn quoted_line(line: &[u8], out: &mut Vec<u8>) {
     match line.strip_suffix(b"=") {
         Some(line) => unquote(line, out),
@@ -119,8 +119,8 @@ fn quoted_line(line: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// An `=` that no two hexadecimal digits follow stands for itself: mail labelled quoted-printable by a program that
-/// never encoded it. For the same reason 8-bit characters stay.
+/// Decodes the escapes of a line. An `=` without two hexadecimal digits stays, because some programs label mail as
+/// quoted-printable without encoding it. 8-bit characters stay for the same reason.
 fn unquote(line: &[u8], out: &mut Vec<u8>) {
     let mut rest = line;
     while let Some(at) = memchr::memchr(b'=', rest) {

@@ -1,4 +1,4 @@
-//! What 8-bit text without a label of its own is in: what the message says elsewhere, and what the user assumes.
+//! The charset of 8-bit text without a label: what the message declares elsewhere, and what the user assumes.
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
@@ -9,10 +9,10 @@ use super::{Bytes, HeaderIndex, MAX_FIELDS, MAX_PART_FIELDS, Message, headers, h
 use crate::charsets::{Charset, ESCAPE, NOTHING_SAID, Unlabelled};
 
 /// How many bytes after the header block are searched for a part that names its charset.
-const MAX_LOOKED_AT: usize = 64 * 1024;
+const MAX_SEARCHED_BYTES: usize = 64 * 1024;
 
 impl Message {
-    /// What 8-bit bytes of the header block are in; `None` where it has none without a label, as in nearly all mail.
+    /// The possible charsets of 8-bit bytes in the header block; `None` if all text is labelled, as in nearly all mail.
     pub(super) fn unlabelled_in_head(&self) -> Option<Arc<Unlabelled>> {
         if !is_needed(self.head()) {
             return None;
@@ -22,17 +22,17 @@ impl Message {
         Some(Arc::new(Unlabelled { declared, assumed: self.assumed.clone() }))
     }
 
-    /// The charset of the first part that names one, among those at the beginning of the message.
+    /// The charset of the first part near the beginning of the message that names one.
     fn declared_by_a_part(&self, fields: Vec<Field>) -> Option<Charset> {
         let beginning = self.bytes.beginning();
-        let window = &beginning[..beginning.len().min(self.head().len() + MAX_LOOKED_AT)];
+        let window = &beginning[..beginning.len().min(self.head().len() + MAX_SEARCHED_BYTES)];
         let mut probe = Self::new(Bytes::Memory(window.to_vec()));
-        // Its fields are known, so that nobody asks again what they are in.
+        // The fields are set, so that the search for their charset does not recurse.
         probe.head = OnceLock::from(HeaderIndex::new(fields, Vec::new()));
         declared_in_parts(probe.parts())
     }
 
-    /// What the bytes of a text part are in if its label does not say.
+    /// The possible charsets of the bytes of a text part if its label does not name one.
     pub(super) fn unlabelled_in_text(&self, part: &Part, bytes: &[u8]) -> Cow<'static, Unlabelled> {
         let declared = if part.is_html() { html::declared_charset(bytes).and_then(Charset::named) } else { None };
         match declared {
@@ -42,8 +42,8 @@ impl Message {
     }
 }
 
-/// What 8-bit bytes in the header block of a part are in: its own charset, or that of the first part before it that names
-/// one.
+/// The possible charsets of 8-bit bytes in the header block of a part: its own charset, or that of the first part
+/// before it that names one.
 pub(super) fn in_part(head: &[u8], assumed: &[Charset], before: &[Part]) -> Option<Arc<Unlabelled>> {
     if !is_needed(head) {
         return None;
@@ -53,8 +53,8 @@ pub(super) fn in_part(head: &[u8], assumed: &[Charset], before: &[Part]) -> Opti
     Some(Arc::new(Unlabelled { declared, assumed: assumed.to_vec() }))
 }
 
-/// Whether a header block has 8-bit text that is not UTF-8, bytes that are escaped to 7 bits and look like ASCII, or encoded
-/// text whose label says nothing.
+/// Whether a header block has 8-bit text that is not UTF-8, text in a 7-bit charset with escape sequences, or encoded
+/// text with an unknown label.
 fn is_needed(head: &[u8]) -> bool {
     let is_utf8 = head.is_ascii() || std::str::from_utf8(head).is_ok();
     !is_utf8
@@ -63,7 +63,7 @@ fn is_needed(head: &[u8]) -> bool {
         || has_parameter_in_percent(head)
 }
 
-/// `=?unknown-8bit?Q?=B1=A8?=` (RFC 2047, RFC 1428).
+/// Whether there is an encoded word with an unknown charset: `=?unknown-8bit?Q?=B1=A8?=` (RFC 2047, RFC 1428).
 fn has_word_without_charset(head: &[u8]) -> bool {
     memchr::memmem::find_iter(head, b"=?").any(|at| {
         let label = &head[at + 2..head.len().min(at + 2 + words::MAX_CHARSET)];
@@ -73,7 +73,8 @@ fn has_word_without_charset(head: &[u8]) -> bool {
     })
 }
 
-/// `filename*=unknown-8bit''%B1%A8` (RFC 2231). Rare, so that the label is not looked at.
+/// Whether there may be a parameter like `filename*=unknown-8bit''%B1%A8` (RFC 2231). These are rare, so the label is
+/// not checked.
 fn has_parameter_in_percent(head: &[u8]) -> bool {
     memchr::memmem::find(head, b"*=").is_some()
 }

@@ -1,49 +1,51 @@
-//! What is wrong with a message. Reading never fails for any of it: a rule may ask, and most never do.
+//! What is wrong with a message. Violations never make reading fail, but a rule can test for them.
 
 use std::fmt;
 
-/// One way in which a message breaks a standard or exceeds a bound of ours.
+/// One way in which a message violates a standard or exceeds one of our limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Violation {
-    /// No empty line within [`super::MAX_HEADER`] bytes: the rest counts as body.
+    /// There is no empty line within [`super::MAX_HEADER`] bytes. The rest counts as body.
     HeaderTooLarge,
-    /// More than [`super::MAX_FIELDS`] fields: the others are not seen.
+    /// There are more than [`super::MAX_FIELDS`] fields. The others are not read.
     TooManyFields,
-    /// A field longer than [`super::MAX_VALUE`]: its end is not seen.
+    /// A field is longer than [`super::MAX_VALUE`]. Its end is not read.
     FieldTooLong,
-    /// A line in the header block that is no field and continues none.
+    /// A line in the header block neither is nor continues a field.
     NotAField,
-    /// Parts nested deeper than [`super::MAX_DEPTH`]: the innermost are opaque.
+    /// Parts are nested deeper than [`super::MAX_DEPTH`]. The innermost are opaque.
     TooDeep,
-    /// More than [`super::MAX_PARTS`] parts: the others are not seen. Or so many in doubt, in a file, that the texts of the
-    /// last are not read, or encoded messages so long that not all of them is looked at.
+    /// There are more than [`super::MAX_PARTS`] parts, and the others are not read. Or there are so many doubtful parts
+    /// in a spooled message that the texts of the last are not read. Or encoded messages are too long to be read
+    /// completely.
     TooManyParts,
-    /// A part whose header block exceeds [`super::MAX_PART_HEADER`] or [`super::MAX_PART_FIELDS`].
+    /// The header block of a part exceeds [`super::MAX_PART_HEADER`] or [`super::MAX_PART_FIELDS`].
     PartHeaderTooLarge,
-    /// A multipart that does not say what divides its parts: it is opaque.
+    /// A multipart has no `boundary` parameter. It is opaque.
     NoBoundary,
-    /// A multipart whose boundary begins no line of it.
+    /// No line of a multipart begins with its boundary.
     NoBoundaryLine,
-    /// A boundary that programs read in two ways: several values, an unquoted one with blanks or parentheses, or a line
-    /// that ends a multipart and goes on (`--boundary--more`).
+    /// Mail readers disagree about a boundary: it has several values, is unquoted with blanks or parentheses, or a
+    /// closing line has text after it (`--boundary--more`).
     DoubtfulBoundary,
-    /// A line like a boundary within a header block: the empty line before it is missing.
+    /// A line that looks like a boundary is within a header block, because the empty line before it is missing.
     BoundaryInHeader,
-    /// Content-Type, Content-Disposition or Content-Transfer-Encoding is there twice, and they differ.
+    /// Content-Type, Content-Disposition or Content-Transfer-Encoding occurs twice with different values.
     DoubledField,
-    /// A part whose names say different kinds of files, or one that is shown backwards.
+    /// The names of a part have different extensions, or a name has characters that reverse its direction.
     DoubtfulName,
-    /// More names of files, or parameters, than are looked at.
+    /// There are more file names or parameters than are read.
     TooManyNames,
-    /// A message as a part that is encoded (RFC 2046 5.2.1 forbids it): the names of its files are seen, its texts are not.
+    /// An attached message is encoded, which RFC 2046 5.2.1 forbids. The names of its files are read, but not its
+    /// texts.
     EncodedMessage,
-    /// A multipart that ends without its closing line (RFC 2046 5.1.1): cut on the way, or badly made.
+    /// A multipart has no closing line (RFC 2046 5.1.1): it was truncated or is malformed.
     UnterminatedMultipart,
-    /// Base64 with foreign characters, an impossible length, or text behind its end.
+    /// Base64 has foreign characters, an impossible length, or text after its end.
     BrokenBase64,
     /// The file with the body could not be read, or not to its end.
     Unreadable,
-    /// There is more text than [`super::MAX_TEXT`] or [`super::MAX_TEXT_INPUT`]: its end is not seen.
+    /// There is more text than [`super::MAX_TEXT`] or [`super::MAX_TEXT_INPUT`]. Its end is not read.
     TextTooLong,
 }
 
@@ -87,7 +89,7 @@ impl Violation {
     }
 }
 
-/// Notes one, once.
+/// Records a violation, if it is not recorded yet.
 pub(super) fn note(violations: &mut Vec<Violation>, violation: Violation) {
     if !violations.contains(&violation) {
         violations.push(violation);

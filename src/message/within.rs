@@ -1,5 +1,5 @@
-//! The messages within a message: attached ones (RFC 2046 5.2.1), and those of a digest, whether it is made of parts
-//! (RFC 2046 5.1.5) or of one text (RFC 1153).
+//! The messages within a message: attached messages (RFC 2046 5.2.1), and the messages of a digest, which consists of
+//! parts (RFC 2046 5.1.5) or of one text (RFC 1153).
 
 use std::ops::Range;
 
@@ -9,43 +9,44 @@ use super::{Bytes, MAX_TEXT, Message, Part, Violation, headers, to_lf};
 pub const MAX_WITHIN: usize = 100;
 /// How many bytes they may have together, because they are kept in memory.
 pub const MAX_WITHIN_BYTES: usize = 64 * 1024 * 1024;
-/// The hyphens behind what introduces a digest of one text, and between its messages (RFC 1153 3 and 4).
-const AFTER_PREAMBLE: usize = 70;
-const BETWEEN_MESSAGES: usize = 30;
-/// What a digest of one text says of the text of its messages is true of them no more: here it is UTF-8.
-const OF_ENCODING: [&str; 4] = ["Content-Type", "Content-Transfer-Encoding", "Content-Length", "MIME-Version"];
+/// The number of hyphens after the preamble of a text digest (RFC 1153 3).
+const HYPHENS_AFTER_PREAMBLE: usize = 70;
+/// The number of hyphens between its messages (RFC 1153 4).
+const HYPHENS_BETWEEN_MESSAGES: usize = 30;
+/// Fields that describe the encoding of a message in a text digest. They are dropped, because the text is UTF-8 now.
+const ENCODING_FIELDS: [&str; 4] = ["Content-Type", "Content-Transfer-Encoding", "Content-Length", "MIME-Version"];
 
-/// Which messages within one are meant.
+/// Which messages are taken out of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Within {
     /// Every attached message.
     Attached,
-    /// The messages of a digest, of whichever kind.
+    /// The messages of a digest of either kind.
     Digest,
 }
 
-/// Why a message is not taken apart: something of it would be lost.
+/// Why a message is not split: a part of it would be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSplit {
     /// See [`MAX_WITHIN`] and [`MAX_WITHIN_BYTES`].
     #[error("more than {MAX_WITHIN} messages are in it, or more than {} MiB of them", MAX_WITHIN_BYTES >> 20)]
     TooMany,
-    /// It has more parts than are looked at, is broken, cannot be read to its end, or readers disagree about its parts.
+    /// It has more parts than are read, is broken, cannot be read to its end, or readers disagree about its parts.
     #[error("not all that is in it can be told for sure")]
     Doubtful,
 }
 
-/// What a message is made of.
+/// The result of splitting a message.
 #[derive(Debug, Default)]
 pub struct Apart {
-    /// The messages within it, in order, and not those within them. They have LF line ends.
+    /// The messages within it in order, without those nested in them. They have LF line ends.
     pub messages: Vec<Message>,
-    /// Whether it holds nothing besides: of a digest the texts that introduce it do not count.
+    /// Whether it contains nothing else. The introduction of a digest does not count.
     pub is_all: bool,
 }
 
 impl Message {
-    /// Takes the message apart.
+    /// Splits the message.
     pub fn within(&self, which: Within) -> Result<Apart, NotSplit> {
         let (found, is_all) = match which {
             Within::Attached => (self.of_parts(|_| true)?, self.has_nothing_besides(|_| false, false)),
@@ -57,7 +58,7 @@ impl Message {
         Ok(Apart { messages: found.into_iter().map(|bytes| self.message_within(bytes)).collect(), is_all })
     }
 
-    /// Whether there is nothing but messages: of a digest those that belong to it, and plain text around them.
+    /// Whether it contains nothing but messages. A digest may also have plain text around its messages.
     fn has_nothing_besides(&self, is_of_digest: impl Fn(&Part) -> bool, may_have_text: bool) -> bool {
         let is_message = |part: &Part| part.is_message() || part.is_encoded_message();
         let mut texts = self.part_texts();
@@ -97,7 +98,7 @@ impl Message {
             if (bytes.len() as u64) < part.size() {
                 return Err(NotSplit::Doubtful);
             }
-            // An empty one would be a message about which nothing is known.
+            // An empty part would become a message without any content.
             if !bytes.is_empty() {
                 found.push(to_lf(&bytes));
             }
@@ -118,7 +119,7 @@ impl Message {
         std::iter::successors(parent_of(part), |part| parent_of(part)).any(Part::is_message)
     }
 
-    /// The messages of the first text that is a digest.
+    /// The messages in the first text part that is a digest.
     fn of_text(&self) -> Result<Vec<Vec<u8>>, NotSplit> {
         for (index, part) in self.parts().iter().enumerate() {
             if part.content_type() != "text/plain" || part.is_doubtful() {
@@ -139,7 +140,7 @@ impl Message {
     }
 }
 
-/// What can hide a message within, or a piece of one.
+/// Violations that can hide a message or a piece of one.
 const HIDES_PARTS: [Violation; 8] = [
     Violation::TooManyParts,
     Violation::TooDeep,
@@ -151,16 +152,16 @@ const HIDES_PARTS: [Violation; 8] = [
     Violation::Unreadable,
 ];
 
-/// The messages of a digest of one text (RFC 1153): behind the preamble, and between lines of hyphens that stand alone. What
-/// has no From, such as the footer that Mailman puts there or the rest of a text in which such a line stands, belongs to the
-/// message before it.
+/// The messages of a text digest (RFC 1153), which are separated by lines of hyphens after the preamble. A section
+/// without From belongs to the message before it: it is the footer of Mailman, or the rest of a text that contains such
+/// a line.
 fn of_digest(text: &str) -> Vec<Vec<u8>> {
     let mut pieces: Vec<Range<usize>> = Vec::new();
     let (mut at, mut is_after_blank, mut is_begun) = (0, false, false);
     for line in text.split_inclusive('\n') {
         let (start, bare) = (at, line.trim_end());
         at += line.len();
-        let length = if is_begun { BETWEEN_MESSAGES } else { AFTER_PREAMBLE };
+        let length = if is_begun { HYPHENS_BETWEEN_MESSAGES } else { HYPHENS_AFTER_PREAMBLE };
         let is_alone = is_after_blank && is_rule(bare, length) && starts_blank(&text[at..]);
         is_after_blank = bare.is_empty();
         if is_alone {
@@ -175,9 +176,9 @@ fn of_digest(text: &str) -> Vec<Vec<u8>> {
             (Some(message), _) => messages.push(message),
             (None, Some(last)) => {
                 let rest = text[piece].trim_end();
-                last.extend_from_slice(format!("\n{}\n{rest}\n", "-".repeat(BETWEEN_MESSAGES)).as_bytes());
+                last.extend_from_slice(format!("\n{}\n{rest}\n", "-".repeat(HYPHENS_BETWEEN_MESSAGES)).as_bytes());
             }
-            // What stands before the first message is no digest.
+            // The text before the first message has no From, so this is not a digest.
             (None, None) => return Vec::new(),
         }
         if messages.len() > MAX_WITHIN {
@@ -204,7 +205,7 @@ fn of_piece(text: &str) -> Option<Vec<u8>> {
     for span in headers::spans(head, usize::MAX, &mut Vec::new()) {
         let name = std::str::from_utf8(&head[span.name.clone()]).unwrap_or_default();
         has_from |= name.eq_ignore_ascii_case("From");
-        if !OF_ENCODING.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        if !ENCODING_FIELDS.iter().any(|known| name.eq_ignore_ascii_case(known)) {
             made.extend_from_slice(&head[span.whole()]);
         }
     }
@@ -295,7 +296,7 @@ mod tests {
         assert!(found[1].ends_with(&rest), "{found:?}");
     }
 
-    /// A line of hyphens in somebody's text ends no message: what follows it has no From.
+    /// A line of hyphens in a text does not end the message, because no From follows.
     #[test]
     fn no_text_is_cut_off_behind_hyphens() {
         let (long, short) = ("-".repeat(70), "-".repeat(30));

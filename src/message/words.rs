@@ -1,7 +1,7 @@
-//! Foreign text as Unicode: charsets, and the encoded words of RFC 2047.
+//! Converts text to Unicode: charsets, and the encoded words of RFC 2047.
 //!
-//! Everything here is linear in its input. mailparse's own decoding of a header field is not: for every `=?` it
-//! may look at every `?=` behind it, and count the characters up to each.
+//! All functions take linear time. mailparse does not: when it decodes a header field, it may look at every `?=` after
+//! each `=?`, and count the characters up to it.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,20 +11,20 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use crate::charsets::{self, Charset, Unlabelled};
 
-/// The longest name of a charset with its language (RFC 2231 5) in an encoded word.
+/// The longest charset name, with its language (RFC 2231 5), in an encoded word.
 pub(super) const MAX_CHARSET: usize = 60;
 
-/// Text in a charset as Unicode, NFC. Bytes that make no sense in it become U+FFFD.
+/// Converts text in a charset to Unicode NFC. Invalid bytes become U+FFFD.
 pub(super) fn from_charset(bytes: &[u8], label: &str, unlabelled: &Unlabelled) -> String {
     nfc(charsets::decode(bytes, label, unlabelled))
 }
 
-/// A raw value as text in which encoded words are still to be decoded: 8-bit bytes between them are Unicode, those
-/// within them (forbidden, and old mailers write them) are escaped as the words' encoding has it. So the bytes of a word
-/// are read once, in its own charset.
+/// Converts a raw value to text in which encoded words are not decoded yet. 8-bit bytes between encoded words become
+/// Unicode. 8-bit bytes within them, which are forbidden but written by old mailers, are escaped in the encoding of the
+/// word, so that they are decoded later in the charset of the word.
 pub(super) fn legible<'r>(raw: &'r [u8], unlabelled: &Unlabelled) -> Cow<'r, str> {
     if let Ok(text) = std::str::from_utf8(raw) {
-        // The decoder looks for charsets of 7 bits.
+        // The decoder recognises 7-bit charsets by their escape sequences.
         return if text.contains('\u{1b}') { unlabelled.decode(raw) } else { Cow::Borrowed(text) };
     }
     let WordPieces { between, words } = WordPieces::of(raw);
@@ -40,22 +40,22 @@ pub(super) fn legible<'r>(raw: &'r [u8], unlabelled: &Unlabelled) -> Cow<'r, str
     Cow::Owned(out)
 }
 
-/// The charset in which [`legible`] reads what of a value is neither UTF-8 nor in encoded words.
+/// The charset in which [`legible`] reads the parts of a value that are neither UTF-8 nor encoded words.
 pub(super) fn charset_between_words(raw: &[u8], unlabelled: &Unlabelled) -> Charset {
     charset_of(&WordPieces::of(raw).between, unlabelled)
 }
 
-/// One charset for all that stands between the words: the more bytes, the better the guess.
+/// One charset for all text between the encoded words, because more bytes make a better guess.
 fn charset_of(between: &[&[u8]], unlabelled: &Unlabelled) -> Charset {
     let foreign: Vec<&[u8]> = between.iter().copied().filter(|text| std::str::from_utf8(text).is_err()).collect();
     unlabelled.choose(&foreign.join(&b' '))
 }
 
-/// A value taken apart.
+/// A value split into encoded words and other text.
 struct WordPieces<'r> {
-    /// What stands before, between and behind its encoded words.
+    /// The text before, between and after its encoded words.
     between: Vec<&'r [u8]>,
-    /// Those, and whether they are in base64.
+    /// The encoded words, and whether they are in base64.
     words: Vec<(&'r [u8], bool)>,
 }
 
@@ -72,7 +72,7 @@ impl<'r> WordPieces<'r> {
     }
 }
 
-/// An encoded word in ASCII. Within base64 other bytes mean nothing.
+/// Writes an encoded word in ASCII. Other bytes have no meaning in base64 and are dropped.
 fn escape(word: &[u8], is_base64: bool, out: &mut String) {
     for byte in word {
         match byte.is_ascii() {
@@ -83,13 +83,13 @@ fn escape(word: &[u8], is_base64: bool, out: &mut String) {
     }
 }
 
-/// In Unicode NFC, so that an `é` is one thing whoever typed it.
+/// Normalises to Unicode NFC, so that all forms of `é` are equal.
 pub(super) fn nfc(text: Cow<'_, str>) -> String {
     if text.is_ascii() || is_nfc(&text) { text.into_owned() } else { text.nfc().collect() }
 }
 
-/// A field value on one line: each fold with the blanks around it becomes one space. A form feed is none of them, for without the
-/// fold it would be content.
+/// Unfolds a field value: each fold with the blanks around it becomes one space. A form feed does not count as a blank,
+/// because it would be content without the fold.
 pub(super) fn unfold(raw: &[u8]) -> Cow<'_, [u8]> {
     let raw = raw.trim_ascii();
     if memchr::memchr(b'\n', raw).is_none() {
@@ -99,7 +99,7 @@ pub(super) fn unfold(raw: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(lines.collect::<Vec<_>>().join(&b' '))
 }
 
-/// A line without the blanks and CRs around it.
+/// Removes blanks and CRs around a line.
 fn without_blanks(line: &[u8]) -> &[u8] {
     let is_content = |byte: &u8| !matches!(byte, b' ' | b'\t' | b'\r');
     let start = line.iter().position(is_content).unwrap_or(line.len());
@@ -107,23 +107,24 @@ fn without_blanks(line: &[u8]) -> &[u8] {
     &line[start..end]
 }
 
-/// A field value as Unicode: unfolded, encoded words decoded, and 8-bit text between them.
+/// Decodes a field value to Unicode: unfolds it, decodes its encoded words and the 8-bit text between them.
 pub(super) fn decode(raw: &[u8], unlabelled: &Unlabelled) -> String {
     let line = unfold(raw);
     nfc(Cow::Owned(decode_words(&legible(&line, unlabelled), unlabelled)))
 }
 
-/// An encoded word taken apart.
+/// The parts of an encoded word.
 struct EncodedWord<'a> {
     charset: &'a str,
     is_base64: bool,
     bytes: Vec<u8>,
 }
 
-/// Text with its encoded words decoded. Blanks between two words are dropped (RFC 2047 6.2), and the bytes of
-/// neighbours in the same charset joined first: Outlook and many newsletters cut a character between two words.
+/// Decodes the encoded words in a text. Blanks between two words are dropped (RFC 2047 6.2). The bytes of neighbours in
+/// the same charset are joined before decoding, because Outlook and many newsletters cut characters between two words.
 ///
-/// Words are taken wherever they stand, also within quotes or stuck to other text, for the same senders do that.
+/// Words are decoded anywhere, even within quotes or directly beside other text, because the same senders write them
+/// there.
 pub(super) fn decode_words(text: &str, unlabelled: &Unlabelled) -> String {
     let mut out = String::with_capacity(text.len());
     let mut pending: Option<EncodedWord<'_>> = None;
@@ -135,7 +136,7 @@ pub(super) fn decode_words(text: &str, unlabelled: &Unlabelled) -> String {
             Some(open) if joins && open.charset.eq_ignore_ascii_case(word.charset) => open.bytes.extend(&word.bytes),
             _ => {
                 flush(pending.take(), unlabelled, &mut out);
-                // A word begins and ends with ASCII, so that what stands between is text.
+                // A word begins and ends with ASCII, so these are character boundaries.
                 out.push_str(if joins { "" } else { &text[at..whole.start] });
                 pending = Some(word);
             }
@@ -155,23 +156,24 @@ fn flush(word: Option<EncodedWord<'_>>, unlabelled: &Unlabelled, out: &mut Strin
     }
 }
 
-/// Goes over the text once. `next_end` is the next `?=`, looked for only when the place has passed it.
+/// Finds encoded words in one pass. `next_end` is the next `?=`; it is searched for again only after the position
+/// passes it.
 struct WordScan<'a> {
     text: &'a [u8],
     at: usize,
     next_end: Option<usize>,
 }
 
-/// A word and where it stands.
+/// An encoded word and its position.
 struct FoundWord<'a> {
-    /// What stands between it and the one before.
+    /// The text between it and the previous word.
     before: &'a [u8],
     whole: Range<usize>,
     word: EncodedWord<'a>,
 }
 
 impl<'a> WordScan<'a> {
-    /// The next word. `at` moves behind a word only.
+    /// The next word. `at` moves only when a word is found.
     fn next_word(&mut self) -> Option<FoundWord<'a>> {
         let mut from = self.at;
         loop {
@@ -185,8 +187,8 @@ impl<'a> WordScan<'a> {
         }
     }
 
-    /// `=?charset?B?text?=` at `start`. Blanks within the text are tolerated: mail programs that fold without
-    /// understanding what they fold, and old Japanese ones, leave them there.
+    /// The encoded word `=?charset?B?text?=` at `start`. Blanks within its text are accepted: old Japanese mailers, and
+    /// programs that fold lines without regard to encoded words, leave them there.
     fn word_at(&mut self, start: usize) -> Option<(EncodedWord<'a>, usize)> {
         let rest = &self.text[start + 2..];
         let charset_end = memchr::memchr(b'?', &rest[..rest.len().min(MAX_CHARSET)])?;
@@ -201,7 +203,7 @@ impl<'a> WordScan<'a> {
         let text_at = start + 2 + charset_end + 3;
         let end = self.end_behind(text_at)?;
         let text = self.text.get(text_at..end)?;
-        // Another word begins before this one ends: this one does not end.
+        // Another word begins before the end, so this one is not closed.
         if memchr::memmem::find(text, b"=?").is_some() {
             return None;
         }
@@ -222,7 +224,7 @@ impl<'a> WordScan<'a> {
     }
 }
 
-/// The Q encoding (RFC 2047 4.2).
+/// Decodes the Q encoding (RFC 2047 4.2).
 fn decode_q(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -240,7 +242,7 @@ fn decode_q(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The byte that two hexadecimal digits at the beginning mean.
+/// The byte of the two hexadecimal digits at the beginning.
 pub(super) fn hex_pair(digits: &[u8]) -> Option<u8> {
     let digit = |b: u8| char::from(b).to_digit(16);
     match digits {
@@ -264,14 +266,14 @@ pub(super) fn is_base64(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')
 }
 
-/// Base64 as far as it goes: stray characters are passed over, missing padding does not matter, and the first
-/// padding ends it (what list software appends behind it is no base64).
+/// Decodes base64 leniently: skips stray characters, accepts missing padding, and stops at the first padding, because
+/// list software appends text after it.
 pub(super) fn decode_base64(text: &[u8]) -> Vec<u8> {
     let end = memchr::memchr(b'=', text).unwrap_or(text.len());
     decode_clean_base64(text[..end].iter().copied().filter(|b| is_base64(*b)).collect())
 }
 
-/// Base64 of alphabet characters only.
+/// Decodes base64 that consists of alphabet characters only.
 pub(super) fn decode_clean_base64(mut clean: Vec<u8>) -> Vec<u8> {
     match clean.len() % 4 {
         1 => clean.truncate(clean.len() - 1),
@@ -397,7 +399,7 @@ mod tests {
         let korean = Unlabelled { declared: Charset::named("iso-2022-kr"), ..Unlabelled::default() };
         crate::fuzz::try_changes("encoded-words", &known, |raw| {
             let text = decode(raw, &NOTHING_SAID);
-            // Three bytes for each that makes no sense, and a letter in pieces may be longer than whole.
+            // An invalid byte becomes three bytes, and a decomposed letter may be longer than a composed one.
             assert!(text.len() <= 9 * raw.len() + 9, "{} of {}", text.len(), raw.len());
             if raw.is_ascii() && !raw.contains(&0x1b) && memchr::memmem::find(raw, b"=?").is_none() {
                 assert_eq!(text.as_bytes(), &*unfold(raw));

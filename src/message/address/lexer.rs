@@ -1,11 +1,11 @@
-//! The tokens of an address list (RFC 5322 3.2, RFC 6532 3.2), each byte looked at a fixed number of times.
+//! The tokens of an address list (RFC 5322 3.2, RFC 6532 3.2), each byte is read a fixed number of times.
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind {
     /// A run of atext.
     Atom,
-    /// An encoded word (RFC 2047) with characters in it that no atom has: senders that do not encode a comma.
+    /// An encoded word (RFC 2047) that contains characters not allowed in an atom: some senders do not encode a comma.
     Encoded,
     /// A quoted string with its quotes.
     Quoted,
@@ -15,7 +15,7 @@ pub(super) enum TokenKind {
     Literal,
     /// One of `< > , ; : @ .`
     Special(u8),
-    /// A quote or bracket that nothing closes.
+    /// A quote or bracket that is never closed.
     Open,
     /// Any other character, for instance a bracket in a name.
     Stray,
@@ -25,11 +25,11 @@ pub(super) enum TokenKind {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'t> {
     pub(super) kind: TokenKind,
-    /// As it stands there.
+    /// The text of the token, unchanged.
     pub(super) text: &'t str,
     /// Where it begins.
     pub(super) at: usize,
-    /// Whether a blank stands before it.
+    /// Whether a blank precedes it.
     pub(super) is_apart: bool,
 }
 
@@ -44,18 +44,18 @@ impl Token<'_> {
     }
 }
 
-/// RFC 5322 3.2.3, and whatever is not ASCII (RFC 6532 3.2) and no blank.
+/// Whether the character is atext (RFC 5322 3.2.3), or neither ASCII nor a blank (RFC 6532 3.2).
 pub(super) fn is_atext(c: char) -> bool {
     if c.is_ascii() { c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) } else { !is_blank(c) }
 }
 
-/// Blanks of all scripts, and marks that nobody sees: they part words and belong to none.
+/// Blanks of all scripts, and invisible marks. They separate words and belong to no word.
 fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{200b}' | '\u{2060}' | '\u{feff}')
 }
 
-/// Goes over the text once. What begins a quoted string, a comment or a literal is looked after to its end; where none is
-/// found, none is looked for again.
+/// Reads the text once. At the start of a quoted string, a comment or a literal it searches for the end. If there is no
+/// end, it does not search for one of that kind again, so the time stays linear.
 #[derive(Debug)]
 pub(super) struct Lexer<'t> {
     text: &'t str,
@@ -75,7 +75,7 @@ impl<'t> Lexer<'t> {
         &self.text[self.at..]
     }
 
-    /// The kind and the length of what begins here.
+    /// The kind and the length of the token that begins here.
     fn piece(&mut self, first: char) -> (TokenKind, usize) {
         let rest = self.rest();
         let ended = match first {
@@ -160,7 +160,8 @@ fn literal(text: &str) -> Option<usize> {
     (text.as_bytes()[end] == b']').then_some(end + 1)
 }
 
-/// The length of an encoded word at the beginning that is no atom. It ends at its fourth `?`, so none is looked over twice.
+/// The length of an encoded word at the beginning that is not an atom. It ends at its fourth `?`, so no text is read
+/// twice.
 fn encoded(text: &str) -> Option<usize> {
     let inside = text.strip_prefix("=?")?;
     let mut parts = inside.splitn(4, '?');
@@ -174,7 +175,7 @@ fn encoded(text: &str) -> Option<usize> {
     is_one.then(|| 2 + charset.len() + 3 + word.len() + 2)
 }
 
-/// What stands in a quoted string or a comment, its escapes undone.
+/// The content of a quoted string or a comment, with the escapes undone.
 pub(super) fn content(text: &str) -> String {
     let inside = text.get(1..text.len().saturating_sub(1)).unwrap_or_default();
     let mut out = String::with_capacity(inside.len());

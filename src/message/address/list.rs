@@ -1,29 +1,29 @@
-//! What is made of a list: the addresses of received mail, or the recipients of mail that is sent.
+//! Interprets an address list: as the addresses in received mail, or as the recipients of mail to be sent.
 
 use std::fmt;
 
 use super::Address;
 use super::reader::{Member, MemberKind, members};
 
-/// A list of addresses, with what of it could not be read.
+/// A list of addresses, including its members that could not be read.
 #[derive(Clone, Debug, Default)]
 pub struct ParsedAddresses(Vec<Member>);
 
-/// To whom something is to be sent.
+/// A recipient of mail to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recipient {
-    /// `local@domain`, a quoted local part in its quotes.
+    /// `local@domain`. A quoted local part keeps its quotes.
     Address(String),
     /// A name without a domain.
     Bare(String),
 }
 
-/// A part of a list that names nobody for sure.
+/// A part of a list that does not clearly name a recipient.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unreadable {
-    /// It is no address.
+    /// It is not an address.
     NoAddress(String),
-    /// A word before a comma and a name: a recipient, or a part of that name.
+    /// A word before a comma and a name. It may be a recipient or a part of that name.
     Doubtful(String),
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for Unreadable {
 }
 
 impl ParsedAddresses {
-    /// Reads a decoded text.
+    /// Parses decoded text.
     pub fn read(value: &str) -> Self {
         Self(members(value, usize::MAX))
     }
@@ -50,8 +50,8 @@ impl ParsedAddresses {
         Self(members(value, most))
     }
 
-    /// What can be read, for received mail. A part without an address before a comma and a name goes with the name:
-    /// `Doe, Jane <jane@example.org>`.
+    /// All addresses that can be read. Meant for received mail. A part without an address that is followed by a comma
+    /// and a name belongs to that name: `Doe, Jane <jane@example.org>`.
     pub fn addresses(self) -> Vec<Address> {
         let mut found = Vec::new();
         let mut loose = Vec::new();
@@ -79,8 +79,8 @@ impl ParsedAddresses {
         found
     }
 
-    /// All of it, or what of it cannot be read: whoever is sent something is named without a doubt. `is_user` knows the names
-    /// that are recipients wherever they stand.
+    /// All recipients, or the parts that cannot be read: mail is sent only if every recipient is unambiguous. `is_user`
+    /// says which bare names are recipients at any position.
     pub fn recipients(self, is_user: &dyn Fn(&str) -> bool) -> Result<Vec<Recipient>, Vec<Unreadable>> {
         let mut found = Vec::new();
         let mut bad = Vec::new();
@@ -108,9 +108,9 @@ impl ParsedAddresses {
     }
 }
 
-/// A raw field value with a domain for each name that has none: `complete` gives the address of a name. `None` where nothing
-/// has to be completed, or not everything can be read. A name that stands alone and is somebody else's address goes before it:
-/// `root <me@example.org>`.
+/// Adds a domain to each bare name in a raw field value. `complete` gives the address for a name. `None` if nothing has
+/// to be completed, or if a part cannot be read. If the address is not the bare name with a domain, the name is kept
+/// before it: `root <me@example.org>`.
 pub fn complete_addresses(raw: &[u8], complete: &dyn Fn(&str) -> Option<String>) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(raw).ok()?;
     let list = ParsedAddresses::read(text);
@@ -136,7 +136,7 @@ fn is_name_of(name: &str, address: &str) -> bool {
     address.rsplit_once('@').is_some_and(|(local, _)| local == name)
 }
 
-/// A member that no name goes on with.
+/// Adds a member that is complete: the next member does not continue its name.
 fn settle(member: Member, found: &mut Vec<Recipient>, bad: &mut Vec<Unreadable>) {
     match member.what {
         MemberKind::Mailbox(address, _) => found.push(recipient(address)),
@@ -149,7 +149,7 @@ fn recipient(address: Address) -> Recipient {
     if address.address.contains('@') { Recipient::Address(address.address) } else { Recipient::Bare(address.address) }
 }
 
-/// What a part without an address is by itself.
+/// The address in a member that stands alone.
 fn alone(what: MemberKind) -> Option<Address> {
     match what {
         MemberKind::Bare(address) => Some(Address { name: None, address }),
@@ -157,7 +157,7 @@ fn alone(what: MemberKind) -> Option<Address> {
     }
 }
 
-/// What it is as a part of a name.
+/// The text of a member as a part of a name.
 fn part(what: MemberKind) -> String {
     match what {
         MemberKind::Bare(words) | MemberKind::Words(words) => words,

@@ -1,11 +1,12 @@
-//! The one reader of addresses: in fields of received mail, in what `sendmail` gets, in rules and in the config.
+//! The address parser. It is used for fields of received mail, input of `sendmail`, rules and the config.
 //!
-//! It knows RFC 5322 3.4 with its obsolete syntax (4.4) and RFC 6532, and what people's mail makes of them: names with commas
-//! and dots without quotes, links that were copied, `;` for `,`. Whatever it takes for an address is one for every reader, or
-//! none: no word is taken out of a quoted local part, and no comment joins two domains. What it cannot read is kept: of
-//! received mail the rest is taken ([`parse`]), and a list of recipients is refused ([`List::recipients`]).
+//! It accepts RFC 5322 3.4 with the obsolete syntax (4.4), RFC 6532, and common deviations: unquoted names with commas
+//! and dots, copied links, `;` instead of `,`. It accepts an address only if no other parser finds a different address
+//! in the same text: it takes no word out of a quoted local part, and a comment does not join two domains. It keeps the
+//! parts that it cannot read: for received mail it skips them ([`parse`]), but it refuses a list of recipients that has
+//! one ([`ParsedAddresses::recipients`]).
 //!
-//! `lexer` makes tokens, `reader` members of a list, `spec` an address.
+//! `lexer` makes tokens, `reader` makes the members of a list, and `spec` makes an address.
 
 mod lexer;
 mod list;
@@ -32,28 +33,28 @@ pub struct Address {
 }
 
 impl Address {
-    /// What stands before the last `@`.
+    /// The part before the last `@`.
     pub fn local_part(&self) -> &str {
         self.address.rsplit_once('@').map_or(&self.address, |(local, _)| local)
     }
 
-    /// What stands behind the last `@`; empty without one.
+    /// The part after the last `@`; empty if there is no `@`.
     pub fn domain(&self) -> &str {
         self.address.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// Whether it is more than a name: received mail has `From: root`.
+    /// Whether it has a domain. Some received mail has a bare name, such as `From: root`.
     pub fn has_domain(&self) -> bool {
         self.address.contains('@')
     }
 
     /// The local part before the first of the delimiter characters: `ann` of `ann+lists@example.org` with `+`
-    /// (RFC 5233 4). The whole local part without one, or where it begins with one.
+    /// (RFC 5233 4). The whole local part if there is no delimiter, or if it begins with one.
     pub fn user(&self, delimiters: &str) -> &str {
         self.split_local(delimiters).0
     }
 
-    /// The local part behind the first of the delimiter characters: `lists` of `ann+lists@example.org` with `+`
+    /// The local part after the first of the delimiter characters: `lists` of `ann+lists@example.org` with `+`
     /// (RFC 5233 4). Empty for `ann+@example.org`.
     pub fn detail(&self, delimiters: &str) -> Option<&str> {
         self.split_local(delimiters).1
@@ -67,8 +68,8 @@ impl Address {
         }
     }
 
-    /// The form to compare by: lower case, and no quotes around a local part that needs none. RFC 5321 2.4 lets a
-    /// local part differ by case; no provider does.
+    /// The form for comparisons: lower case, without quotes around a local part that needs none. RFC 5321 2.4 allows
+    /// local parts that differ in case only, but no provider has them.
     pub fn canonical(&self) -> String {
         let local = self.local_part();
         let bare = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
@@ -79,7 +80,7 @@ impl Address {
         }
     }
 
-    /// As it stands in a field: `Ann <ann@example.org>`, the name in quotes where it needs them.
+    /// The form for a header field: `Ann <ann@example.org>`, with the name in quotes if it needs them.
     pub fn written(&self) -> String {
         let Some(name) = &self.name else { return format!("<{}>", self.address) };
         let is_plain = name.split(' ').all(spec::is_atom);
@@ -88,16 +89,16 @@ impl Address {
     }
 }
 
-/// Whether it is the bare name of a user, as a server of one's own takes it for its recipient: letters, digits and what
-/// stands between them in such names. Nothing of it can end a command or be taken for an option.
+/// Whether it is a bare user name, which a local mail server accepts as a recipient: letters, digits and the characters
+/// usual between them. Such a name can neither end a command nor be taken for an option.
 pub fn is_user_name(text: &str) -> bool {
     let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '+' | '=');
     // RFC 5321 4.5.3.1.1.
     text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_') && text.chars().all(is_inside)
 }
 
-/// The addresses in a decoded text, groups opened, at most a thousand; what cannot be read is passed over. Those of a header
-/// field are better asked of the field ([`super::Field::addresses`]).
+/// The addresses in decoded text, including those in groups, at most a thousand. Skips what cannot be read. For a
+/// header field, use [`super::Field::addresses`] instead.
 pub fn parse(value: &str) -> Vec<Address> {
     ParsedAddresses::at_most(value, MAX_ADDRESSES).addresses()
 }
@@ -199,7 +200,7 @@ mod tests {
         assert_eq!(parse(&"a@b, ".repeat(500_000)).len(), MAX_ADDRESSES);
     }
 
-    /// Without its blanks and quotes it would be a name.
+    /// Without its blanks and quotes, it would be a name.
     #[test]
     fn what_would_be_an_encoded_word_once_joined_is_no_address() {
         for text in [
@@ -226,7 +227,7 @@ mod tests {
         }
     }
 
-    /// What is taken for an address is one by itself as well, and what a list is sent to is part of what is read of it.
+    /// Each address that is found parses to itself, and each recipient of a list is also among its addresses.
     #[test]
     fn fuzz_address_lists() {
         let known: [&[u8]; 8] = [

@@ -5,36 +5,36 @@ use std::ops::Range;
 use super::lexer::{Lexer, Token, TokenKind, content};
 use super::{Address, spec};
 
-/// The longest text of a member that could not be read, in bytes.
-const LONGEST_TEXT: usize = 200;
+/// Error messages show at most this many bytes of a member that could not be read.
+const MAX_SHOWN_BYTES: usize = 200;
 
-/// One member of a list, in the words of its sender.
+/// One member of an address list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Member {
     pub(super) what: MemberKind,
-    /// Whether a comma ends it, and so the next one may go on with its name.
+    /// Whether a comma ends it. If so, the next member may continue its name.
     pub(super) ends_at_comma: bool,
-    /// As it was written, shortened.
+    /// The original text, shortened.
     pub(super) text: String,
-    /// Where its name without a domain stands, if it has no more.
+    /// The position of its bare name, if it has no domain.
     pub(super) bare_at: Option<Range<usize>>,
 }
 
 /// What a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum MemberKind {
-    /// `local@domain`, or a local part within brackets or with a comment; whether its name stands before it, and not in a
-    /// comment behind it.
+    /// `local@domain`, or a local part in brackets or with a comment. The flag says whether its name precedes it; if
+    /// not, the name is in a comment after it.
     Mailbox(Address, bool),
-    /// A word alone: `root`, or a part of a name with a comma.
+    /// A single word: `root`, or a part of a name that contains a comma.
     Bare(String),
-    /// Words without an address: a part of a name with a comma, as it would be shown.
+    /// Words without an address: a part of a name that contains a comma, in display form.
     Words(String),
-    /// Anything else, with the address in it if there is one that no reader takes for another.
+    /// Anything else, with its address if all parsers would find the same one.
     Torn(Option<Address>),
 }
 
-/// The members of a list, at most `most` of them. Groups are opened, empty members are passed over.
+/// The members of a list, at most `most` of them, including the members of groups. Skips empty members.
 pub(super) fn members(text: &str, most: usize) -> Vec<Member> {
     let mut reader = AddressReader { text, tokens: Vec::new(), angle: Angle::None, is_rest: false, found: Vec::new() };
     for token in Lexer::new(text) {
@@ -49,15 +49,15 @@ pub(super) fn members(text: &str, most: usize) -> Vec<Member> {
     reader.found
 }
 
-/// Where the member at hand is with its angle brackets.
+/// The position in the current member relative to its angle brackets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Angle {
     None,
-    /// Behind `<`.
+    /// After `<`.
     Open,
-    /// Behind `<@`: commas belong to the route until its colon (RFC 5322 4.4).
+    /// After `<@`: commas belong to the route up to its colon (RFC 5322 4.4).
     Route,
-    /// Behind `>`.
+    /// After `>`.
     Closed,
 }
 
@@ -66,7 +66,7 @@ struct AddressReader<'t> {
     text: &'t str,
     tokens: Vec<Token<'t>>,
     angle: Angle,
-    /// Whether the member at hand goes on where another one was torn off.
+    /// Whether the current member is the rest of a member that was cut.
     is_rest: bool,
     found: Vec<Member>,
 }
@@ -78,7 +78,7 @@ impl<'t> AddressReader<'t> {
             (_, TokenKind::Special(b',' | b';')) => self.finish(token.is(b',')),
             (Angle::None, TokenKind::Special(b':')) if self.is_phrase() => self.begin_group(),
             (Angle::Closed, kind) if kind != TokenKind::Comment => {
-                // Something behind `>`: the comma before it is missing.
+                // A token after `>` means that a comma is missing before it.
                 self.tear();
                 self.take(token);
             }
@@ -103,13 +103,13 @@ impl<'t> AddressReader<'t> {
         self.tokens.push(token);
     }
 
-    /// Whether what came so far may be the name of a group.
+    /// Whether the tokens so far may be the name of a group.
     fn is_phrase(&self) -> bool {
         let is_word = |token: &Token<'_>| token.kind != TokenKind::Comment;
         self.tokens.iter().any(is_word) && self.tokens.iter().all(is_of_phrase)
     }
 
-    /// Its name is nobody's, and no name goes on in it.
+    /// Drops the name of the group: it belongs to no address, and no name continues into the group.
     fn begin_group(&mut self) {
         self.tokens.clear();
         self.part();
@@ -118,7 +118,7 @@ impl<'t> AddressReader<'t> {
     /// Ends the member at a separator or the end of the text.
     fn finish(&mut self, at_comma: bool) {
         let what = match self.what() {
-            // `<ann@example.org> junk` has no second member, and no name begins with its junk.
+            // In `<ann@example.org> junk`, `junk` is neither a member nor the beginning of a name.
             Some(MemberKind::Bare(_) | MemberKind::Words(_)) if self.is_rest => Some(MemberKind::Torn(None)),
             what => what,
         };
@@ -126,7 +126,7 @@ impl<'t> AddressReader<'t> {
         self.is_rest = false;
     }
 
-    /// Ends the member where none ends.
+    /// Ends the member although there is no separator.
     fn tear(&mut self) {
         let what = self.what().map(torn);
         self.end(what, false);
@@ -136,7 +136,7 @@ impl<'t> AddressReader<'t> {
     fn end(&mut self, what: Option<MemberKind>, ends_at_comma: bool) {
         if let (Some(what), Some(first), Some(last)) = (what, self.tokens.first(), self.tokens.last()) {
             let text = &self.text[first.at..last.end()];
-            let text = text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned();
+            let text = text[..text.floor_char_boundary(MAX_SHOWN_BYTES)].to_owned();
             let bare_at = bare_at(&what, &self.tokens);
             self.found.push(Member { what, ends_at_comma, text, bare_at });
         } else if !ends_at_comma {
@@ -146,14 +146,14 @@ impl<'t> AddressReader<'t> {
         self.angle = Angle::None;
     }
 
-    /// Where a group begins or ends, no name goes on: `Doe, friends: Jane <jane@example.org>;`.
+    /// Ends the name at the beginning or the end of a group: `Doe, friends: Jane <jane@example.org>;`.
     fn part(&mut self) {
         if let Some(last) = self.found.last_mut() {
             last.ends_at_comma = false;
         }
     }
 
-    /// What the tokens are; nothing where there are none but comments.
+    /// What the tokens of the member are. `None` if there are only comments.
     fn what(&self) -> Option<MemberKind> {
         let tokens = self.tokens.as_slice();
         if tokens.iter().all(|token| token.kind == TokenKind::Comment) {
@@ -167,7 +167,7 @@ impl<'t> AddressReader<'t> {
     }
 }
 
-/// Where the name of a member stands that has no domain.
+/// The position of the name of a member without a domain.
 fn bare_at(what: &MemberKind, tokens: &[Token<'_>]) -> Option<Range<usize>> {
     let has_domain = match what {
         MemberKind::Bare(_) => false,
@@ -204,11 +204,11 @@ fn in_brackets(before: &[Token<'_>], behind: &[Token<'_>]) -> MemberKind {
         None => MemberKind::Torn(None),
     };
     let is_phrase = |token| is_of_phrase(token) && token.kind != TokenKind::Encoded;
-    // A comma that should have been encoded makes two addresses for other readers.
+    // If a comma should have been encoded, other parsers read two addresses.
     let is_whole = close.is_some() && (before.iter().all(is_phrase) || is_same(before, inside));
     match is_whole {
         true => what,
-        // A name with an `@` or an open quote is one for all; behind a stray `>` or `:` each reader goes on as he likes.
+        // All parsers agree about a name with an `@` or an open quote. After a stray `>` or `:` they differ.
         false if before.iter().all(|token| is_of_phrase(token) || token.is(b'@') || token.kind == TokenKind::Open) => {
             torn(what)
         }
@@ -216,7 +216,7 @@ fn in_brackets(before: &[Token<'_>], behind: &[Token<'_>]) -> MemberKind {
     }
 }
 
-/// `ann@example.org <ann@example.org>`: programs that quote no name write it.
+/// `ann@example.org <ann@example.org>`, which some programs write without quotes around the name.
 fn is_same(before: &[Token<'_>], inside: &[Token<'_>]) -> bool {
     match (spec::address(before), spec::address(inside)) {
         (Some(name), Some(address)) => name.eq_ignore_ascii_case(&address),
@@ -224,7 +224,7 @@ fn is_same(before: &[Token<'_>], inside: &[Token<'_>]) -> bool {
     }
 }
 
-/// Without the hosts by which mail went once: `@a.example,@b.example:ann@c.example` (RFC 5322 4.4).
+/// Removes an obsolete source route: `@a.example,@b.example:ann@c.example` (RFC 5322 4.4).
 fn without_route<'a, 't>(inside: &'a [Token<'t>]) -> &'a [Token<'t>] {
     let is_route = inside.first().is_some_and(|first| first.is(b'@'));
     let colon = inside.iter().position(|token| token.is(b':')).filter(|_| is_route);
@@ -236,7 +236,7 @@ fn without_route<'a, 't>(inside: &'a [Token<'t>]) -> &'a [Token<'t>] {
     }
 }
 
-/// Without the scheme of a link that was copied: `mailto:ann@example.org`.
+/// Removes the scheme of a copied link: `mailto:ann@example.org`.
 fn without_scheme<'a, 't>(inside: &'a [Token<'t>]) -> &'a [Token<'t>] {
     match inside {
         [scheme, colon, rest @ ..] if scheme.text.eq_ignore_ascii_case("mailto") && colon.is(b':') => rest,
@@ -252,25 +252,25 @@ fn without_brackets(tokens: &[Token<'_>]) -> MemberKind {
     MemberKind::Torn(address_among_words(tokens))
 }
 
-/// `Ann Example ann@example.org`: what hangs together at the only `@`.
+/// `Ann Example ann@example.org`: the tokens without blanks between them around the only `@`.
 fn address_among_words(tokens: &[Token<'_>]) -> Option<Address> {
     let at = tokens.iter().position(|token| token.is(b'@'))?;
     let starts = (0..at).rev().find(|place| tokens[*place].is_apart).unwrap_or(0);
     let ends = (at + 1..tokens.len()).find(|place| tokens[*place].is_apart).unwrap_or(tokens.len());
     let (before, behind) = (&tokens[..starts], &tokens[ends..]);
     let are_words = before.iter().chain(behind).all(is_of_phrase);
-    // `"a" "b"@example.org`: nobody knows where the local part begins.
+    // In `"a" "b"@example.org` it is unclear where the local part begins.
     let is_plain = tokens[starts..ends].iter().all(|token| token.kind != TokenKind::Quoted);
     let address = spec::address(&tokens[starts..ends]).filter(|_| are_words && is_plain)?;
     (!ends_a_word(&address)).then(|| Address { name: name(before), address })
 }
 
-/// Whether an encoded word that did not begin in it ends in it: `=?utf-8?Q?a. b?=@example.org` cut at the blank.
+/// Whether an encoded word ends in the address that began before it: `=?utf-8?Q?a. b?=@example.org` cut at the blank.
 fn ends_a_word(address: &str) -> bool {
     address.find("?=").is_some_and(|end| address.find("=?").is_none_or(|begin| begin > end))
 }
 
-/// No address at all.
+/// The kind of a member without an address.
 fn words(tokens: &[Token<'_>]) -> MemberKind {
     match (spec::bare(tokens), last_comment(tokens), name(tokens)) {
         (Some(address), name @ Some(_), _) => MemberKind::Mailbox(Address { name, address }, false),
@@ -280,7 +280,7 @@ fn words(tokens: &[Token<'_>]) -> MemberKind {
     }
 }
 
-/// What stands in names, by the grammar or not.
+/// Whether the token can be a part of a name, even if the grammar does not allow it.
 fn is_of_phrase(token: &Token<'_>) -> bool {
     match token.kind {
         TokenKind::Special(special) => special == b'.',
@@ -290,7 +290,7 @@ fn is_of_phrase(token: &Token<'_>) -> bool {
     }
 }
 
-/// The words of a phrase, one blank between those that stand apart.
+/// The words of a phrase, with one blank where the original has any.
 fn name(tokens: &[Token<'_>]) -> Option<String> {
     let mut name = String::new();
     let mut is_apart = false;

@@ -1,11 +1,11 @@
-//! One `local@domain` from its tokens (RFC 5322 3.4.1 and 4.4).
+//! Makes one `local@domain` of its tokens (RFC 5322 3.4.1 and 4.4).
 
 use super::Address;
 use super::lexer::{Lexer, Token, TokenKind, content, is_atext};
 
-/// The address that the tokens are, all of them. Blanks and comments may stand around the words and the dots; only a dot
-/// joins two words: `a@b.example(x)c.example` is no address, for readers disagree about it. What would be a name once its parts
-/// are joined is none either: `=?utf-8?Q?a . b?=@c.example`.
+/// The address that consists of all these tokens. Blanks and comments may surround the words and the dots, but only a
+/// dot joins two words: `a@b.example(x)c.example` is not an address, because parsers disagree about it. Neither are
+/// parts that would be an encoded word when joined: `=?utf-8?Q?a . b?=@c.example`.
 pub(super) fn address(tokens: &[Token<'_>]) -> Option<String> {
     let words: Vec<&Token<'_>> = tokens.iter().filter(|token| token.kind != TokenKind::Comment).collect();
     let at = words.iter().position(|token| token.is(b'@'))?;
@@ -15,31 +15,31 @@ pub(super) fn address(tokens: &[Token<'_>]) -> Option<String> {
     addresses.find(|address| !has_encoded_word(address))
 }
 
-/// Whether a part of it is read as an encoded word, which is a name.
+/// Whether a part of it is an encoded word, and so a name.
 fn has_encoded_word(address: &str) -> bool {
     address.contains("=?") && Lexer::new(address).any(|token| token.kind == TokenKind::Encoded)
 }
 
 /// A local part.
 struct Local {
-    /// What it is, without quotes.
+    /// Its content without quotes.
     content: String,
     is_quoted: bool,
 }
 
 impl Local {
-    /// As it is written where it needs no quotes (RFC 5321 4.1.2).
+    /// The written form, if it needs no quotes (RFC 5321 4.1.2).
     fn bare(&self) -> Option<String> {
         (!self.is_quoted || is_dot_atom(&self.content)).then(|| self.content.clone())
     }
 
-    /// As it is written where it needs them. Where there were none, none are put.
+    /// The written form if it needs quotes. `None` if it was written without quotes.
     fn in_quotes(&self) -> Option<String> {
         self.is_quoted.then(|| quoted(&self.content))
     }
 }
 
-/// Words and dots. Dots may stand anywhere: such addresses exist (docomo, au).
+/// A local part of words and dots. Dots may be anywhere, because such addresses exist (docomo, au).
 fn local(words: &[&Token<'_>]) -> Option<Local> {
     let mut text = String::new();
     let mut is_quoted = false;
@@ -58,7 +58,7 @@ fn local(words: &[&Token<'_>]) -> Option<Local> {
     (is_quoted || has_word(&text)).then_some(Local { content: text, is_quoted })
 }
 
-/// In quotes.
+/// The content as a quoted string.
 pub(super) fn quoted(content: &str) -> String {
     let mut out = String::with_capacity(content.len() + 2);
     out.push('"');
@@ -72,7 +72,8 @@ pub(super) fn quoted(content: &str) -> String {
     out
 }
 
-/// Atoms with dots between, around and behind them, or a literal with a network address (RFC 5321 4.1.3). The dot of the root is no part of it.
+/// A domain: atoms with dots before, between and after them, or a literal with a network address (RFC 5321 4.1.3). The
+/// trailing dot of the DNS root is removed.
 fn domain(words: &[&Token<'_>]) -> Option<String> {
     if let [one] = words
         && one.kind == TokenKind::Literal
@@ -97,7 +98,7 @@ fn has_word(text: &str) -> bool {
     text.bytes().any(|byte| byte != b'.')
 }
 
-/// RFC 5322 3.2.3, RFC 6532 3.2.
+/// Whether the text is a dot-atom (RFC 5322 3.2.3, RFC 6532 3.2).
 pub(super) fn is_dot_atom(text: &str) -> bool {
     text.split('.').all(is_atom)
 }
@@ -106,7 +107,8 @@ pub(super) fn is_atom(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_atext)
 }
 
-/// A local part alone: one word, or several with dots between. An encoded word is a name.
+/// A local part without a domain: one word, or several with dots between them. `None` for an encoded word, which is a
+/// name.
 pub(super) fn bare(tokens: &[Token<'_>]) -> Option<String> {
     let words: Vec<&Token<'_>> = tokens.iter().filter(|token| token.kind != TokenKind::Comment).collect();
     let is_plain = |word: &&Token<'_>| matches!(word.kind, TokenKind::Atom | TokenKind::Special(b'.'));
@@ -115,8 +117,8 @@ pub(super) fn bare(tokens: &[Token<'_>]) -> Option<String> {
 }
 
 impl Address {
-    /// The same without the quotes of a local part that holds nothing but letters and dots: `"a..b"@docomo.example`, as
-    /// everybody names it whom it belongs to.
+    /// Removes the quotes of a local part of atext and dots only. The owners of `"a..b"@docomo.example` write it
+    /// without quotes.
     pub(super) fn plain(self) -> Self {
         let Some((local, domain)) = self.address.rsplit_once('@') else { return self };
         let inside = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));

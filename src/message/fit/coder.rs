@@ -1,5 +1,5 @@
-//! Encoding as the bytes pass, however they are cut into pieces (RFC 2045 6.7, 6.8). What comes out fits: nothing of it has to be
-//! encoded again.
+//! Encodes bodies as a stream, independent of how the input is cut into pieces (RFC 2045 6.7, 6.8). The output never
+//! has to be encoded again.
 
 use std::borrow::Cow;
 
@@ -9,36 +9,39 @@ use super::LONGEST_LINE;
 use crate::message::OneLineEnd;
 use crate::message::words::{hex_digit, is_hex};
 
-/// Lines of encoded bodies are no longer (RFC 2045 6.7, 6.8).
+/// The longest line of an encoded body (RFC 2045 6.7, 6.8).
 pub(super) const ENCODED_LINE: usize = 76;
 /// How many bytes make a line of base64.
-const BASE64_INPUT: usize = ENCODED_LINE / 4 * 3;
-/// Blanks at the end of a line of quoted-printable mean nothing; so many are held back until the line goes on.
-const MOST_BLANKS: usize = 500;
+const BASE64_LINE_INPUT_BYTES: usize = ENCODED_LINE / 4 * 3;
+/// Blanks at the end of a line of quoted-printable have no meaning. At most this many are held back until the line
+/// continues.
+const MAX_HELD_BLANKS: usize = 500;
 
 /// How many blanks in a row stay in a line that may separate the parts.
 pub(super) const BOUNDARY_BLANKS: usize = 64;
 
-/// What is done to the bytes of a body.
+/// How the bytes of a body are converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Coding {
     /// They become quoted-printable.
     Quote,
-    /// They become base64; line ends are CRLF within if it is text (RFC 2045 6.8).
+    /// They become base64. If they are text, their line ends are encoded as CRLF (RFC 2045 6.8).
     Base64 { is_text: bool },
-    /// They are quoted-printable already, which is wrapped anew.
+    /// They are quoted-printable already. Their lines are wrapped again.
     Requote { eight_bit: bool },
-    /// They are base64 already, which is cut into lines; a byte beyond ASCII becomes `other`, or stays, a lone CR a blank.
+    /// They are base64 already. They are cut into shorter lines. A byte that is not ASCII becomes `other` or stays, and
+    /// a lone CR becomes a blank.
     Rewrap { other: Option<u8> },
-    /// They stand between the parts of a multipart where nobody reads them (RFC 2046 5.1.1): lines are cut, those that may
-    /// divide the parts are shortened, a byte beyond ASCII becomes `other`, or stays, and a lone CR a blank.
+    /// They are between the parts of a multipart, where readers ignore them (RFC 2046 5.1.1). Long lines are cut, lines
+    /// that may be boundaries are shortened, a byte that is not ASCII becomes `other` or stays, and a lone CR becomes a
+    /// blank.
     Between { other: Option<u8> },
 }
 
-/// One body on its way.
+/// Encodes one body.
 #[derive(Debug)]
 pub(super) struct Coder {
-    /// Where lines are text.
+    /// Normalises line ends, if the lines are text.
     line_ends: Option<OneLineEnd>,
     writer: PartCoder,
 }
@@ -65,7 +68,7 @@ impl Coder {
         Self { line_ends, writer }
     }
 
-    /// Appends what the next piece becomes.
+    /// Encodes the next piece and appends the result to `out`.
     pub(super) fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) {
         let piece = match &mut self.line_ends {
             Some(line_ends) => line_ends.feed(piece),
@@ -80,7 +83,7 @@ impl Coder {
         }
     }
 
-    /// Appends what is left at the end.
+    /// Appends what is held back at the end of the body.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
         match &mut self.writer {
             PartCoder::Quote(coder) => coder.end_line(out),
@@ -91,20 +94,20 @@ impl Coder {
     }
 }
 
-/// A line of quoted-printable being written.
+/// Writes lines of quoted-printable.
 #[derive(Debug, Default)]
 struct QuotedPrintableLine {
     column: usize,
 }
 
 impl QuotedPrintableLine {
-    /// Puts what must stay together, on a new line where it does not fit.
+    /// Writes a unit that must not be cut, on a new line if it does not fit.
     fn put(&mut self, unit: &[u8], out: &mut Vec<u8>) {
         if self.column + unit.len() > ENCODED_LINE - 1 {
             out.extend_from_slice(b"=\n");
             self.column = 0;
         }
-        // No line of ours looks like the one that divides the parts.
+        // No line that we write may look like a boundary.
         if self.column == 0 && unit == b"-" {
             return self.put(&escape(b'-'), out);
         }
@@ -123,16 +126,16 @@ fn escape(byte: u8) -> [u8; 3] {
     [b'=', digit(byte >> 4), digit(byte & 15)]
 }
 
-/// Whether quoted-printable has the byte as it is, wherever it stands.
+/// Whether the byte needs no escape in quoted-printable, at any position.
 pub(super) fn is_bare(byte: u8) -> bool {
     matches!(byte, b'!'..=b'<' | b'>'..=b'~')
 }
 
-/// Text into quoted-printable.
+/// Encodes text as quoted-printable.
 #[derive(Debug, Default)]
 pub(super) struct Quote {
     line: QuotedPrintableLine,
-    /// A blank that ends the line, if nothing follows: it would be lost on the way.
+    /// A blank that may end the line. It must be escaped then, because it would be lost in transport.
     blank: Option<u8>,
 }
 
@@ -159,7 +162,7 @@ impl Quote {
     }
 }
 
-/// Bytes into base64.
+/// Encodes bytes as base64.
 #[derive(Debug, Default)]
 pub(super) struct Base64 {
     is_text: bool,
@@ -179,12 +182,12 @@ impl Base64 {
 
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
         self.input.push(byte);
-        if self.input.len() == BASE64_INPUT {
+        if self.input.len() == BASE64_LINE_INPUT_BYTES {
             self.line(out);
         }
     }
 
-    /// The line end before a boundary belongs to the boundary, so the last line has none.
+    /// Writes a line. The last line has no line end, because the line end before a boundary belongs to the boundary.
     fn line(&mut self, out: &mut Vec<u8>) {
         if self.input.is_empty() {
             return;
@@ -197,13 +200,13 @@ impl Base64 {
     }
 }
 
-/// Quoted-printable with lines that are too long, or with bytes that it must not have, into what it should have been.
-/// Programs that write all of a page into one line, and those that only claim to encode, send such.
+/// Repairs quoted-printable with lines that are too long, or with bytes that are not allowed in it. Such bodies come
+/// from programs that write a whole page on one line, and from programs that declare the encoding but do not encode.
 #[derive(Debug, Default)]
 pub(super) struct Requote {
     line: QuotedPrintableLine,
     eight_bit: bool,
-    /// `=` and what may belong to it, or blanks that may end the line.
+    /// Input held back: `=` and what may belong to it, or blanks that may end the line.
     held: Vec<u8>,
 }
 
@@ -211,7 +214,7 @@ impl Requote {
     fn byte(&mut self, byte: u8, out: &mut Vec<u8>) {
         let is_blank = matches!(byte, b' ' | b'\t' | b'\r');
         match (self.held.as_slice(), byte) {
-            // A line end, soft if there is an `=`; the blanks before it mean nothing.
+            // A line end, which is soft after an `=`. The blanks before it have no meaning.
             ([b'=', .., last], b'\n') if is_hex(*last) => self.let_go(out),
             ([b'=', ..], b'\n') => {
                 self.held.clear();
@@ -226,27 +229,28 @@ impl Requote {
             }
             ([b'=', .., last], _) if is_blank && is_hex(*last) => self.let_go(out),
             ([], _) => {}
-            (held, _) if is_blank && held.len() < MOST_BLANKS => return self.held.push(byte),
+            (held, _) if is_blank && held.len() < MAX_HELD_BLANKS => return self.held.push(byte),
             _ => self.let_go(out),
         }
         match byte {
             b'\n' => self.line.end(b"\n", out),
             b'=' | b' ' | b'\t' | b'\r' => self.held.push(byte),
-            // A server that drops NULs could find the end of the message behind them.
+            // A server that drops NULs could take a dot after them for the end of the message.
             b'\0' => self.line.put(&escape(byte), out),
             _ if !byte.is_ascii() && !self.eight_bit => self.line.put(&escape(byte), out),
             _ => self.line.put(&[byte], out),
         }
     }
 
-    /// What was held back is content: an `=` that begins nothing stands for itself, and a CR that no line end follows is one.
+    /// Writes what was held back as content: an `=` that begins no escape is a literal `=`, and a CR without an LF is a
+    /// CR.
     fn let_go(&mut self, out: &mut Vec<u8>) {
         for byte in std::mem::take(&mut self.held) {
             if matches!(byte, b'=' | b'\r') { self.line.put(&escape(byte), out) } else { self.line.put(&[byte], out) }
         }
     }
 
-    /// Blanks at the very end, and an `=` before them, stay: readers differ in what they mean.
+    /// Keeps blanks at the very end, and an `=` before them, because readers disagree about their meaning.
     fn end(&mut self, out: &mut Vec<u8>) {
         let blanks = match memchr::memrchr(b'\r', &self.held) {
             Some(cr) => self.held.split_off(cr + 1),
@@ -258,7 +262,7 @@ impl Requote {
     }
 }
 
-/// Base64 in lines that are too long: line ends and blanks mean nothing in it.
+/// Wraps base64 with lines that are too long. Line ends and blanks have no meaning in base64.
 #[derive(Debug)]
 pub(super) struct Rewrap {
     column: usize,
@@ -275,7 +279,7 @@ impl Rewrap {
         if byte == b'\n' {
             return;
         }
-        // No line of a body that begins with two dashes divides the parts, but it could when it is cut.
+        // A line of the body is not a boundary, but a piece of it that begins with two dashes could be one.
         if self.column == 0 {
             self.column = begin_line(byte, out);
         }
@@ -284,15 +288,15 @@ impl Rewrap {
     }
 }
 
-/// What stands between the parts. A line that begins with two dashes may divide them. The rest of one that is too long must
-/// not become a line, for it would be a header field of the part that follows; so it is dropped. And of many blanks in a row
-/// only the first stay, so that what follows them stays on the line: without that it could be a boundary that it was not.
+/// Converts the text between parts. A line that begins with two dashes may be a boundary. If it is too long, its rest
+/// is dropped, because on a line of its own it would become a header field of the next part. Long runs of blanks in it
+/// are shortened, so that the text after them stays on the line: without that text, the line could become a boundary.
 #[derive(Debug, Default)]
 pub(super) struct Between {
     column: usize,
-    /// How many dashes it begins with, at most two.
+    /// How many dashes the line begins with, at most two.
     dashes: usize,
-    /// How many blanks came last.
+    /// How many blanks the input ended with so far.
     blanks: usize,
     other: Option<u8>,
 }
@@ -323,7 +327,7 @@ impl Between {
     }
 }
 
-/// On its way a lone CR would become a blank as well.
+/// The replacement of a byte. A lone CR becomes a blank, as it would in transport.
 fn in_place_of(byte: u8, other: Option<u8>) -> u8 {
     match byte {
         b'\r' => b' ',
@@ -332,8 +336,8 @@ fn in_place_of(byte: u8, other: Option<u8>) -> u8 {
     }
 }
 
-/// What must stand before that byte at the beginning of a line of ours, and how long it is: what begins with two dashes could
-/// divide the parts, and behind NULs a server that drops them could find the end of the message.
+/// Writes what must precede this byte at the beginning of a line, and returns its length. A line that begins with two
+/// dashes could be a boundary, and a server that drops NULs could take a dot after them for the end of the message.
 fn begin_line(byte: u8, out: &mut Vec<u8>) -> usize {
     let begin: &[u8] = if matches!(byte, b'-' | b'\0') { b" " } else { b"" };
     out.extend_from_slice(begin);

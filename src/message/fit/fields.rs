@@ -1,4 +1,5 @@
-//! Header blocks: long fields folded (RFC 5322 2.2.3), bytes beyond ASCII encoded, and what describes an encoded body.
+//! Prepares header blocks for sending: folds long fields (RFC 5322 2.2.3), encodes bytes that are not ASCII, and writes
+//! the fields that describe an encoded body.
 
 use super::LONGEST_LINE;
 use super::words;
@@ -6,22 +7,23 @@ use crate::charsets::Unlabelled;
 use crate::message::has_addresses;
 use crate::message::headers::{self, FieldSpan};
 
-/// A line that is too long is folded here, where white space allows it (RFC 5322 2.1.1).
+/// A line that is too long is folded at this length, if it has white space (RFC 5322 2.1.1).
 const FOLDED_LINE_BYTES: usize = 78;
-/// Programs write longer encoded words than RFC 2047 2 allows; one longer than this could not stay whole on a line.
-const LONGEST_WORD: usize = 900;
+/// Some programs write longer encoded words than RFC 2047 2 allows. A word up to this length still fits on a line.
+const MAX_WHOLE_WORD_BYTES: usize = 900;
 const ENCODING: &str = "Content-Transfer-Encoding";
 
-/// What a header block has to say of its body.
+/// What a header block must say about its body.
 #[derive(Debug, Default)]
 pub(super) struct BodyFields {
-    /// Its encoding, where that is another one now.
+    /// The new encoding, if it has changed.
     pub(super) encoding: Option<&'static str>,
-    /// The first encoded one of a message that was none of MIME: its type, if that is missing.
+    /// Set for the first encoded body of a message without MIME-Version; holds the type to add if Content-Type is
+    /// missing.
     pub(super) mime: Option<Option<&'static str>>,
 }
 
-/// A header block, and what was done to it.
+/// A header block, and how it was changed.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) bytes: Vec<u8>,
@@ -29,7 +31,7 @@ pub(super) struct Block {
     pub(super) has_words: bool,
 }
 
-/// Whether a line is too long, or a byte is one that must not be there.
+/// Whether a line is too long, or a byte is not allowed.
 pub(super) fn exceeds(bytes: &[u8], eight_bit: bool) -> bool {
     !eight_bit && !bytes.is_ascii() || is_long(bytes)
 }
@@ -38,8 +40,8 @@ fn is_long(bytes: &[u8]) -> bool {
     bytes.split(|byte| *byte == b'\n').any(|line| line.len() > LONGEST_LINE)
 }
 
-/// Whether fields can be added to the block: it has an empty line at its end, and no line before that ends it for other
-/// readers, who take the first line that is no field for the beginning of the text.
+/// Whether fields can be added to the block: it must end with an empty line and must have no line before that that is
+/// not a field, because other readers take such a line for the beginning of the body.
 pub(super) fn is_whole(block: &[u8]) -> bool {
     let (end, mut violations) = (end_of_fields(block), Vec::new());
     headers::spans(&block[..end], usize::MAX, &mut violations);
@@ -51,7 +53,7 @@ fn end_of_fields(block: &[u8]) -> usize {
     end.filter(|fields| fields.is_empty() || fields.ends_with(b"\n")).map_or(block.len(), <[u8]>::len)
 }
 
-/// The block as it is sent. What can be neither folded nor encoded stays.
+/// The block to be sent. What can be neither folded nor encoded stays unchanged.
 pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &BodyFields, unlabelled: &Unlabelled) -> Block {
     let end = end_of_fields(block);
     let mut new = Block { bytes: Vec::with_capacity(block.len() + 128), is_folded: false, has_words: false };
@@ -62,7 +64,7 @@ pub(super) fn fitted(block: &[u8], eight_bit: bool, body: &BodyFields, unlabelle
         new.bytes.extend_from_slice(&block[done..whole.start]);
         done = whole.end;
         if body.encoding.is_some() && is_named(block, &span, ENCODING) {
-            // Of several that say the same one is enough.
+            // If several fields say the same, one is enough.
             new.bytes.extend(encoding.take().map(encoding_field).unwrap_or_default());
             continue;
         }
@@ -86,7 +88,7 @@ fn is_named(block: &[u8], span: &FieldSpan, name: &str) -> bool {
     block[span.name.clone()].eq_ignore_ascii_case(name.as_bytes())
 }
 
-/// Whether a field of which there must be one is there twice (RFC 2045 3, 4): nobody knows which of them others take.
+/// Whether a field that may occur only once occurs twice (RFC 2045 3, 4). Readers disagree about which one counts.
 pub(super) fn is_doubled(block: &[u8]) -> bool {
     let fields = headers::spans(&block[..end_of_fields(block)], usize::MAX, &mut Vec::new());
     ["MIME-Version", "Content-Type", ENCODING]
@@ -122,7 +124,7 @@ impl Block {
     }
 }
 
-/// The field with its long lines folded. In a list of addresses there is always room behind a comma.
+/// Folds the long lines of a field. A list of addresses can always be folded after a comma.
 fn folded(field: &[u8], has_addresses: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(field.len() + field.len() / FOLDED_LINE_BYTES + 1);
     for line in field.split_inclusive(|byte| *byte == b'\n') {
@@ -138,7 +140,7 @@ fn folded(field: &[u8], has_addresses: bool) -> Vec<u8> {
 fn fold_line(line: &[u8], has_addresses: bool, out: &mut Vec<u8>) {
     let (line, end) = line.strip_suffix(b"\n").map_or((line, &b""[..]), |line| (line, &b"\n"[..]));
     let mut column = 0;
-    // The first one stays on the line of the name, or is the fold before a line that goes on.
+    // The first piece stays on the line of the field name, or is the fold at the start of a continuation line.
     let mut is_first = true;
     for piece in pieces(line, has_addresses) {
         let is_foldable = !is_first && piece.iter().any(|byte| !byte.is_ascii_whitespace());
@@ -157,12 +159,12 @@ fn fold_line(line: &[u8], has_addresses: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(end);
 }
 
-/// The line cut before white space, and in a list of addresses behind commas that divide them: not those in quoted strings
-/// and in encoded words.
+/// Cuts the line before white space, and in a list of addresses also after the commas between addresses, but not after
+/// commas in quoted strings and encoded words.
 fn pieces(line: &[u8], has_addresses: bool) -> Vec<&[u8]> {
     let mut pieces = Vec::new();
     let (mut start, mut is_quoted, mut is_escaped) = (0, false, false);
-    // Where the encoded word ends that was met last.
+    // The end of the last encoded word.
     let mut word_end = 0;
     for (at, byte) in line.iter().enumerate() {
         let before = if at > 0 { line[at - 1] } else { b' ' };
@@ -187,10 +189,10 @@ fn pieces(line: &[u8], has_addresses: bool) -> Vec<&[u8]> {
     pieces
 }
 
-/// How long the encoded word is that stands here (RFC 2047 2), if one does. Blanks end it.
+/// The length of the encoded word at the beginning (RFC 2047 2), if there is one. Blanks end it.
 fn encoded_word_length(text: &[u8]) -> Option<usize> {
     let inside = text.strip_prefix(b"=?")?;
-    let inside = &inside[..inside.len().min(LONGEST_WORD)];
+    let inside = &inside[..inside.len().min(MAX_WHOLE_WORD_BYTES)];
     let charset = memchr::memchr(b'?', inside)?;
     let [b'?', b'B' | b'b' | b'Q' | b'q', b'?', words @ ..] = &inside[charset..] else { return None };
     let length = memchr::memmem::find(words, b"?=")?;
@@ -203,7 +205,7 @@ mod tests {
     use super::*;
     use crate::charsets::NOTHING_SAID;
 
-    /// A comma in an encoded word is one of the text (RFC 2047 6.1).
+    /// A comma in an encoded word belongs to its text (RFC 2047 6.1).
     #[test]
     fn no_encoded_word_is_cut() {
         let words = (0..30).map(|n| format!("=?iso-8859-1?Q?M=FCller,J=F6rg{n:02}?= <p{n}@x.example>"));

@@ -1,11 +1,11 @@
-//! What has to be known of a body before it is encoded.
+//! What has to be known about a body before it is encoded.
 
 use std::io::{self, BufRead};
 
 use super::LONGEST_LINE;
 use crate::message::OneLineEnd;
 
-/// A line of a text that is signed or encrypted without MIME (RFC 9580 6.2, 7) begins so.
+/// The beginnings of the line that marks signed or encrypted text without MIME (RFC 9580 6.2, 7).
 const PGP: [&[u8]; 2] = [b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----"];
 const LONGEST_PGP: usize = PGP[0].len();
 
@@ -15,25 +15,25 @@ pub(super) struct Measures {
     /// The length of the longest line.
     pub(super) longest_line: u64,
     pub(super) has_8_bit: bool,
-    /// A CR stands alone in it, which on the wire would be no CR.
+    /// It has a lone CR, which cannot be sent by SMTP unchanged.
     pub(super) has_lone_cr: bool,
-    /// A line begins with NULs and a dot: a server that drops the NULs could take it for the end of the message.
+    /// A line begins with NULs and a dot. A server that drops NULs could take it for the end of the message.
     pub(super) has_hidden_dot: bool,
     pub(super) is_utf8: bool,
     /// It is empty or ends with a line end.
     pub(super) ends_with_line: bool,
-    /// A line is too long that begins with two dashes, or one that does not.
+    /// A line that is too long begins with two dashes, or another line is too long.
     pub(super) has_long_dashes: bool,
     pub(super) has_long_text: bool,
-    /// Text within it is signed or encrypted.
+    /// It contains signed or encrypted text.
     pub(super) is_pgp: bool,
-    /// How many bytes it has, and how many of them quoted-printable writes as three.
+    /// The number of bytes, and the number of those that quoted-printable writes as three.
     size: u64,
     escaped: u64,
 }
 
 impl Measures {
-    /// Reads it to its end.
+    /// Measures a body by reading it to its end.
     pub(super) fn read(mut reader: impl BufRead) -> io::Result<Self> {
         let mut scan = LineScan { measures: Self { is_utf8: true, ..Self::default() }, ..LineScan::default() };
         loop {
@@ -61,11 +61,11 @@ struct LineScan {
     measures: Measures,
     line: u64,
     line_ends: OneLineEnd,
-    /// The line has nothing but NULs so far, and at least one.
+    /// The line so far consists of one or more NULs.
     is_nul: bool,
     /// The beginning of the line.
     first: Vec<u8>,
-    /// The beginning of a character that a piece ended in.
+    /// The beginning of a character that was cut at the end of a piece.
     character: Vec<u8>,
 }
 

@@ -1,15 +1,15 @@
-//! A message as a relay takes it: its parts encoded where they must be, its long fields folded.
+//! Makes a message acceptable for a relay: encodes parts that need it and folds long fields.
 //!
-//! SMTP allows lines of [`LONGEST_LINE`] bytes (RFC 5321 4.5.3.1.6), and bytes beyond ASCII where the server has 8BITMIME
-//! (RFC 6152); and a line must not begin with NULs and a dot, for some servers drop the NULs. What exceeds that is encoded
-//! part by part (RFC 2045 6): the content stays what it is, and nothing else of the message changes. A message that fits
-//! already leaves as it is, byte for byte; nobody asks this module then.
+//! SMTP allows lines of [`LONGEST_LINE`] bytes (RFC 5321 4.5.3.1.6), and bytes that are not ASCII only if the server
+//! has 8BITMIME (RFC 6152). A line must not begin with NULs and a dot, because some servers drop the NULs. Parts that
+//! break these limits are encoded one by one (RFC 2045 6). Their content stays the same, and nothing else of the
+//! message changes. A message within the limits is sent byte for byte, without this module.
 //!
-//! `plan` finds out what becomes of each part, `coder` encodes as the bytes pass, `fields` and `words` see to header blocks.
-//! Memory is needed for header blocks alone, and time in proportion to the message.
+//! `plan` decides what happens to each part, `coder` encodes bodies as a stream, `fields` and `words` handle header
+//! blocks. Only header blocks are held in memory, and the time is linear in the size of the message.
 //!
-//! What is signed or encrypted is not touched (RFC 1847 2.1), nor is what may not be encoded or was not understood: that is
-//! sent as it is, as sendmail and Exim do, and [`Fitted::left`] says why.
+//! Signed or encrypted parts are not changed (RFC 1847 2.1), nor are parts that must not be encoded or are ambiguous.
+//! They are sent unchanged, as sendmail and Exim do, and [`Fitted::left`] says why.
 
 mod coder;
 mod fields;
@@ -27,7 +27,7 @@ use super::Message;
 /// The longest line in bytes, without its line end.
 pub const LONGEST_LINE: usize = 998;
 
-/// How a message goes to a relay.
+/// How a message is sent to a relay.
 #[derive(Debug)]
 pub struct Fitted {
     steps: Vec<FitStep>,
@@ -38,17 +38,17 @@ pub struct Fitted {
 /// What is done with the next bytes of the message.
 #[derive(Debug)]
 enum FitStep {
-    /// They stay as they are.
+    /// Send them unchanged.
     Keep(u64),
-    /// They are left out.
+    /// Leave them out.
     Drop(u64),
-    /// These are put in.
+    /// Insert these.
     Put(Vec<u8>),
-    /// They are encoded.
+    /// Encode them.
     Code(u64, Coding),
 }
 
-/// What was done to a message.
+/// How a message was changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct FitChanges {
     quoted: bool,
@@ -60,16 +60,16 @@ struct FitChanges {
     words: bool,
 }
 
-/// Why something of a message stays that a relay need not take.
+/// Why a part of a message was not changed although a relay may refuse it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeftReason {
     /// A part is signed or encrypted.
     Signed,
-    /// A part is of a kind or in an encoding that may not be encoded (RFC 2045 6.4).
+    /// A part has a type or an encoding that must not be encoded (RFC 2045 6.4).
     Uncodable,
-    /// The message is not made so that its parts can be told apart.
+    /// The structure of the message is ambiguous.
     Unclear,
-    /// A field of a header block has no place to be folded, or has bytes that cannot be written otherwise.
+    /// A header field cannot be folded, or has bytes that cannot be encoded.
     Field,
 }
 
@@ -85,8 +85,8 @@ impl fmt::Display for LeftReason {
 }
 
 impl Message {
-    /// The message as it goes to a server that takes lines of [`LONGEST_LINE`] and, if `eight_bit`, bytes beyond ASCII; without
-    /// lines that begin with NULs and a dot, as far as its parts may be encoded.
+    /// The message for a server that accepts lines of [`LONGEST_LINE`] bytes and, if `eight_bit`, bytes that are not
+    /// ASCII. It has no lines that begin with NULs and a dot, as far as its parts may be encoded.
     ///
     /// # Errors
     /// The file with the message cannot be read.
@@ -100,7 +100,7 @@ pub fn quoted_printable(text: &str) -> String {
     coded(text, Coding::Quote)
 }
 
-/// A text in base64 (RFC 2045 6.8), without the line end behind it.
+/// A text in base64 (RFC 2045 6.8), without a final line end.
 pub fn base64_text(text: &str) -> String {
     coded(text, Coding::Base64 { is_text: true })
 }
@@ -113,7 +113,7 @@ fn coded(text: &str, coding: Coding) -> String {
 }
 
 impl Fitted {
-    /// The bytes to be sent, of the message that this was made for.
+    /// The bytes to be sent. `message` must be the message that this was made for.
     ///
     /// # Errors
     /// The file with the message cannot be opened.
@@ -121,7 +121,7 @@ impl Fitted {
         Ok(Box::new(reader::MessageReader::new(&self.steps, message.reader()?)))
     }
 
-    /// What was done to it, for people. `None`: nothing.
+    /// A description of the changes for users; `None` if there are none.
     pub fn changes(&self) -> Option<String> {
         let FitChanges { quoted, base64, wrapped, shortened, replaced, folded, words } = self.changes;
         let all = [
@@ -137,7 +137,7 @@ impl Fitted {
         (!done.is_empty()).then(|| done.join(", "))
     }
 
-    /// Why something of it stays that the server need not take. `None`: all of it fits.
+    /// Why something was not changed although the server may refuse it; `None` if everything fits.
     pub fn left(&self) -> Option<LeftReason> {
         self.left
     }
@@ -162,7 +162,7 @@ mod tests {
         Message::new(Bytes::Memory(bytes.to_vec()))
     }
 
-    /// The lines as they are on the wire, where the CRs before a line end belong to it and others become blanks.
+    /// The lines as they are on the wire: CRs before a line end belong to it, other CRs become blanks.
     fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
         let without_crs = |line: &'_ [u8]| line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
         bytes.split(|byte| *byte == b'\n').map(move |line| &line[..without_crs(line)])
@@ -180,7 +180,7 @@ mod tests {
         lines(bytes).any(|line| line.contains(&b'\r'))
     }
 
-    /// Kind and content of each part; line ends are line ends.
+    /// The type and the content of each part, with all line ends alike.
     fn content(bytes: &[u8]) -> Vec<(String, bool, Vec<u8>)> {
         let message = message(bytes);
         let content = |index: usize| {
@@ -193,7 +193,7 @@ mod tests {
         (0..message.parts().len()).map(content).collect()
     }
 
-    /// Lines as messages have them, in any order.
+    /// Lines that occur in messages, in any order.
     fn line() -> impl Strategy<Value = Vec<u8>> {
         let words = [
             "",
@@ -263,7 +263,7 @@ mod tests {
         });
     }
 
-    /// The body stays in its file, whose header block may not be that of the message.
+    /// The body stays in its file, which may have a different header block.
     #[test]
     fn a_message_in_a_file_is_encoded_like_one_in_memory() {
         let (head, body) = ("Subject: x\n\n", "Gr\u{fc}\u{df}e, ".repeat(100_000));
@@ -285,7 +285,7 @@ mod tests {
         }
     }
 
-    /// How a body is cut into pieces on its way does not matter.
+    /// The result does not depend on how a body is cut into pieces.
     #[test]
     fn pieces_of_any_length_are_encoded_the_same() {
         let text = "=C3=BC = \u{fc}  \n=\n= \nA=4\n\rb= \r\r\n\r".repeat(60);
@@ -306,7 +306,7 @@ mod tests {
         }
     }
 
-    /// What other mail readers take for parts would be destroyed.
+    /// Encoding would destroy what other mail readers take for parts.
     #[test]
     fn a_message_whose_parts_are_in_doubt_stays() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/doubts");
@@ -322,7 +322,7 @@ mod tests {
             let bytes = format!("Subject: Gr\u{fc}\u{df}e\n{head}\n\n{body}").into_bytes();
             let (new, fitted) = fit(&bytes, false);
             assert!(new.ends_with(format!("\n\n{body}").as_bytes()), "{}", path.display());
-            // A header block that others end at a boundary is a text to them.
+            // Other readers end a header block at a boundary and take the rest for text.
             let is_kept = head.contains("\n--");
             assert_eq!(new.starts_with(b"Subject: =?utf-8?Q?"), !is_kept, "{}", path.display());
             assert_eq!(fitted.left(), Some(LeftReason::Unclear), "{}", path.display());
@@ -330,7 +330,7 @@ mod tests {
         }
     }
 
-    /// Which of them is meant nobody knows, and one of them encoded would be the other's content.
+    /// It is unclear which field counts, and what one reader decodes would be literal content for another.
     #[test]
     fn a_part_with_two_fields_that_describe_it_stays() {
         let part = |fields: &str| format!("MIME-Version: 1.0\n{fields}\n\nGr\u{fc}\u{df}e\n").into_bytes();
@@ -377,7 +377,7 @@ mod tests {
         }
     }
 
-    /// As many of them as there are, and wherever a line is cut.
+    /// This holds for any number of them, and wherever a line is cut.
     #[test]
     fn no_lone_cr_is_left_in_what_is_encoded() {
         let old_lines = "QUJD\r".repeat(300);
@@ -406,7 +406,7 @@ mod tests {
         assert_eq!(message(&new).part_bytes(0, 100), b"a\rb=\rc \r dX\n");
     }
 
-    /// On the wire it is a blank, behind which there may be anything.
+    /// On the wire it becomes a blank, and anything may follow it.
     #[test]
     fn a_boundary_with_a_lone_cr_behind_it_divides_as_it_does_on_the_wire() {
         let message = |behind: &str| {
@@ -434,7 +434,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is wrong with a body is wrong no more, wherever a line is cut.
+        /// The encoded body is within all limits, wherever a line is cut.
         #[test]
         fn what_is_encoded_need_not_be_encoded_again(
             pieces in proptest::collection::vec((proptest::sample::select(b"\r\n\0.- =4x,\xff".to_vec()), prop_oneof![4 => 1usize..3, 1 => 60usize..1100]), 0..12),
@@ -448,7 +448,7 @@ mod tests {
                 Coding::Rewrap { other: Some(b'?') },
                 Coding::Between { other: Some(b'?') },
             ] {
-                // Such a body is not taken.
+                // Such a body is never passed to the coder.
                 let is_left = matches!(coding, Coding::Rewrap { .. } | Coding::Between { .. }) && has_hidden_dot(&bytes);
                 if is_left {
                     continue;

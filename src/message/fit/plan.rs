@@ -1,4 +1,4 @@
-//! What becomes of each part: decided in one pass over the message, before anything is sent.
+//! Decides what happens to each part, in one pass over the message before anything is sent.
 
 use std::io::{self, Read};
 use std::ops::Range;
@@ -11,35 +11,35 @@ use crate::charsets::Charset;
 use crate::message::part::{Part, Transfer};
 use crate::message::{Message, Violation};
 
-/// RFC 2046 5.1.1 allows 70; a line with a longer one than this could not stay whole.
-const LONGEST_BOUNDARY: usize = 900;
+/// The longest boundary that still fits on a line. RFC 2046 5.1.1 allows 70 bytes.
+const MAX_BOUNDARY_BYTES: usize = 900;
 
-/// What may stand for a byte beyond ASCII where it means nothing. None of them is a digit of base64.
+/// Replacements for a byte that is not ASCII where it has no meaning. None of them is a base64 character.
 const SUBSTITUTES: &[u8] = b"?*!~^%";
 
-/// A stretch of the message. They follow each other without a gap.
+/// A stretch of the message. Stretches follow each other without gaps.
 #[derive(Debug)]
 enum Stretch {
     /// The header block of a part, with the empty line.
     Header(usize),
-    /// The body of a part that has no parts of its own.
+    /// The body of a part that has no parts.
     Leaf(usize),
-    /// The lines that divide parts, and what stands before and behind them, by the part before. `is_open`: it may be changed.
-    /// `is_last`: no part follows.
+    /// The boundary lines after the part `before`, with the text around them. `is_open`: it may be changed. `is_last`:
+    /// no part follows.
     Between { before: usize, is_open: bool, is_last: bool },
 }
 
-/// What is known of a part.
+/// What is known about a part.
 #[derive(Debug, Default)]
 struct KnownPart {
     header: Vec<u8>,
     coding: Option<Coding>,
     kind: Option<&'static str>,
-    /// Something in it stays that has bytes beyond ASCII.
+    /// Something in it stays unchanged and has bytes that are not ASCII.
     keeps_8_bit: bool,
     /// Something in it is encoded.
     is_changed: bool,
-    /// It is signed or encrypted: its header stays, and all in it.
+    /// It is within a signed or encrypted part, so its header and its content must not change.
     is_within_seal: bool,
 }
 
@@ -53,14 +53,14 @@ pub(super) fn plan(message: &Message, eight_bit: bool) -> io::Result<Fitted> {
 struct FitPlan<'m> {
     message: &'m Message,
     parts: &'m [Part],
-    /// Mail readers disagree about its parts; only the message itself is among `parts` then.
+    /// Mail readers disagree about its parts. `parts` contains only the message itself then.
     is_in_doubt: bool,
-    /// Its header block is text to those who end it at a line like a boundary.
+    /// Some readers take a part of the header block for text, because it has a line like a boundary.
     is_header_in_doubt: bool,
     eight_bit: bool,
     stretches: Vec<(Stretch, Range<u64>, Option<Coding>)>,
     known: Vec<KnownPart>,
-    /// A field that says how a body is encoded may stand where nobody looks.
+    /// A field that declares an encoding may be among those that were not read.
     has_unread_fields: bool,
     left: Option<LeftReason>,
     changes: FitChanges,
@@ -68,7 +68,7 @@ struct FitPlan<'m> {
 
 impl<'m> FitPlan<'m> {
     fn of(message: &'m Message, eight_bit: bool) -> Self {
-        // Of a message whose parts are in doubt another reader shows others: they all stay, within a body that is one.
+        // If readers disagree about the parts of a message, the whole body is kept as one.
         let is_in_doubt = message.structure().violations.iter().any(|violation| violation.is_doubt());
         let parts = if is_in_doubt { message.parts().get(..1).unwrap_or_default() } else { message.parts() };
         let mut known: Vec<KnownPart> = Vec::with_capacity(parts.len());
@@ -105,7 +105,7 @@ impl<'m> FitPlan<'m> {
         let is_odd = |boundary: &[u8]| {
             !boundary.is_ascii()
                 || boundary.contains(&b'\r')
-                || boundary.len() > LONGEST_BOUNDARY
+                || boundary.len() > MAX_BOUNDARY_BYTES
                 || has_many_blanks(boundary)
         };
         let has_odd_boundary = self.parts.iter().filter_map(Part::boundary).any(is_odd);
@@ -131,7 +131,8 @@ impl<'m> FitPlan<'m> {
         }
     }
 
-    /// What divides parts may be changed where both its neighbours may. A multipart without a part is text to some readers.
+    /// Whether the text between two parts may be changed: both parts must be changeable. A multipart without parts is
+    /// not changed, because some readers show it as text.
     fn is_open(&self, before: usize, behind: Option<usize>) -> bool {
         let is_child = behind.is_some_and(|behind| self.parts[behind].parent == Some(before));
         let is_barren = self.parts[before].is_container() && !is_child;
@@ -139,7 +140,7 @@ impl<'m> FitPlan<'m> {
         !is_barren && !is_sealed(before) && !is_seal(&self.parts[before]) && !behind.is_some_and(is_sealed)
     }
 
-    /// Looks at every stretch, in order.
+    /// Reads every stretch in order and plans it.
     fn read(&mut self) -> io::Result<()> {
         let mut walker = self.message.opener.walker(&self.message.bytes)?;
         let mut stretches = std::mem::take(&mut self.stretches);
@@ -168,7 +169,7 @@ impl<'m> FitPlan<'m> {
         if !self.exceeds(body) {
             return None;
         }
-        // A line of 4 KiB that divides parts may go on in what is taken for the header block behind it.
+        // A boundary line of more than 4 KiB may continue in what was taken for the header block after it.
         let is_torn = !is_last && !body.ends_with_line;
         if is_open
             && !is_torn
@@ -185,8 +186,8 @@ impl<'m> FitPlan<'m> {
         None
     }
 
-    /// A byte that is put in place of another must not make a line like the one that divides the parts.
-    /// `Some(None)`: all bytes may stay.
+    /// A replacement byte that cannot create a line that looks like a boundary. `Some(None)`: no byte has to be
+    /// replaced.
     fn substitute(&self) -> Option<Option<u8>> {
         if self.eight_bit {
             return Some(None);
@@ -202,14 +203,14 @@ impl<'m> FitPlan<'m> {
             || body.has_lone_cr
     }
 
-    /// The first reason counts, and that it is signed before all.
+    /// Records why a part was not changed. The first reason counts, but `Signed` replaces any other.
     fn leave(&mut self, why: LeftReason) {
         if self.left.is_none() || why == LeftReason::Signed {
             self.left = Some(why);
         }
     }
 
-    /// How a body is encoded, if it has to be and may be.
+    /// How a body is encoded, if this is necessary and allowed.
     fn leaf(&mut self, index: usize, body: Measures) -> Option<Coding> {
         if !self.exceeds(&body) {
             return None;
@@ -246,7 +247,7 @@ impl<'m> FitPlan<'m> {
         }
     }
 
-    /// Why a body must stay as it is.
+    /// Why a body must not be changed.
     fn kept_because(&self, index: usize, body: &Measures) -> Option<LeftReason> {
         let (part, known) = (&self.parts[index], &self.known[index]);
         let kind = part.content_type();
@@ -263,7 +264,7 @@ impl<'m> FitPlan<'m> {
         is_unclear.then_some(LeftReason::Unclear)
     }
 
-    /// A multipart or message says of itself what its parts are (RFC 2045 6.4): 7bit when all of them have become that.
+    /// Updates the encoding that a multipart or message declares (RFC 2045 6.4): 7bit if all of its parts are 7bit now.
     fn label_containers(&mut self) {
         for index in (0..self.parts.len()).rev() {
             let header = self.header(index);
@@ -277,7 +278,7 @@ impl<'m> FitPlan<'m> {
         }
     }
 
-    /// The header block of a part as it is sent.
+    /// The header block of a part to be sent.
     fn header(&self, index: usize) -> fields::Block {
         let (part, known) = (&self.parts[index], &self.known[index]);
         if known.is_within_seal || self.is_header_in_doubt {
@@ -331,7 +332,7 @@ impl<'m> FitPlan<'m> {
         steps.extend([FitStep::Put(header.bytes), FitStep::Drop(length)]);
     }
 
-    /// What is done to a body; what is thrown away of it by its name.
+    /// Records how a body is changed, and what is lost by it.
     fn note(&mut self, coding: Coding, body: &Measures) {
         let changes = &mut self.changes;
         match coding {
@@ -356,13 +357,15 @@ fn keep(length: u64, steps: &mut Vec<FitStep>) {
     }
 }
 
-/// What is within may not be touched (RFC 1847 2.1, RFC 8551 3.1, RFC 3156 3).
+/// Whether the content of the part must not be changed because it is signed or encrypted (RFC 1847 2.1, RFC 8551 3.1,
+/// RFC 3156 3).
 fn is_seal(part: &Part) -> bool {
     let sealed = ["multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"];
     sealed.contains(&part.content_type())
 }
 
-/// A line end in UTF-16 is no byte that base64 of a text may put a CR before.
+/// Whether the charset has wide characters. In UTF-16, a line end is not a single byte, so no CR may be inserted before
+/// it.
 fn has_wide_characters(part: &Part) -> bool {
     part.parameter("charset").and_then(Charset::named).is_some_and(|charset| !charset.keeps_ascii())
 }
@@ -373,8 +376,8 @@ fn encoding_of(part: &Part) -> Option<String> {
     Some(field.parsed().main)
 }
 
-/// Old encodings that are none of MIME's (RFC 2045 6.3): what is in them must not be encoded once more. Other unknown words
-/// are mistakes of programs that encode nothing.
+/// Whether the part has an old encoding that is not part of MIME (RFC 2045 6.3). It must not be encoded again. Other
+/// unknown encodings are mistakes of programs that do not encode at all.
 fn is_in_foreign_encoding(part: &Part) -> bool {
     let is_foreign = |word: String| word.starts_with("x-") || word.contains("uue") || word.contains("binhex");
     part.transfer() == Transfer::Identity && encoding_of(part).is_some_and(is_foreign)

@@ -1,4 +1,4 @@
-//! The bytes that are sent, made as they are read.
+//! Produces the bytes to be sent while they are read.
 
 use std::io::{self, Read};
 
@@ -8,7 +8,7 @@ use super::coder::Coder;
 /// How much of the message is read at a time.
 const READ_BUFFER_BYTES: u64 = 32 * 1024;
 
-/// Goes over the message once.
+/// Reads the message once and applies the steps.
 pub(super) struct MessageReader<'a> {
     steps: std::slice::Iter<'a, FitStep>,
     message: Box<dyn Read + Send + 'a>,
@@ -29,7 +29,7 @@ impl<'a> MessageReader<'a> {
         Self { steps: steps.iter(), message, at_work: ReaderStep::None, out: Vec::new(), given: 0 }
     }
 
-    /// Makes more. False at the end.
+    /// Produces more output. Returns `false` at the end.
     fn fill(&mut self) -> io::Result<bool> {
         self.out.clear();
         self.given = 0;
@@ -67,7 +67,7 @@ impl<'a> MessageReader<'a> {
     }
 }
 
-/// Some of the next `left` bytes, at least one.
+/// Reads some of the next `left` bytes, at least one.
 fn piece(message: &mut dyn Read, left: u64, out: &mut Vec<u8>) -> io::Result<u64> {
     let read = message.take(left.min(READ_BUFFER_BYTES)).read_to_end(out)? as u64;
     if read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(read) }

@@ -1,5 +1,5 @@
-//! Field values with bytes beyond ASCII, for a server that takes none: encoded words (RFC 2047) where those may stand, and
-//! percent signs in parameters (RFC 2231 4). What is written in ASCII already stays.
+//! Encodes field values with bytes that are not ASCII for a server that does not accept them: as encoded words (RFC
+//! 2047) where these are allowed, and with percent signs in parameters (RFC 2231 4). ASCII text stays unchanged.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,20 +10,22 @@ use crate::message::params;
 use crate::message::words::{charset_between_words, decode_words, hex_digit};
 
 /// The longest encoded word (RFC 2047 2).
-const WORD: usize = 75;
-/// Where a word that is not the first goes to the next line.
+const MAX_ENCODED_WORD_BYTES: usize = 75;
+/// A word that would end beyond this column goes to the next line, unless it is the first.
 const FOLDED_LINE_CHARS: usize = 76;
-/// The longest parameter that is written, in bytes of its value: readers take no more than a hundred parameters of a field.
-const MAX_PARAMETER: usize = 1000;
-/// One that is longer than this is continued (RFC 2231 3), which not every reader understands; file systems allow 255.
-const LONGEST_WHOLE_PARAMETER: usize = 300;
+/// The longest parameter value written, in bytes. Continuations must stay few, because readers accept no more than a
+/// hundred parameters in a field.
+const MAX_PARAMETER_BYTES: usize = 1000;
+/// A longer parameter is split into continuations (RFC 2231 3), which not every reader understands. File systems allow
+/// names of 255 bytes, so nearly all file names stay whole.
+const MAX_WHOLE_PARAMETER_BYTES: usize = 300;
 /// How many bytes of a value, three characters each, go into one piece of a continued parameter.
 const PARAMETER_PIECE_BYTES: usize = 18;
-/// What the bytes are that are no UTF-8 (RFC 1428 3): nobody said it.
+/// The charset label for bytes that are not UTF-8 when the charset is unknown (RFC 1428 3).
 pub(super) const UNKNOWN: &str = "unknown-8bit";
 
-/// Fields for programs, in which no encoded word may stand.
-const STRUCTURED: [&str; 27] = [
+/// Structured fields, in which encoded words are not allowed.
+const STRUCTURED_FIELDS: [&str; 27] = [
     "Received",
     "Return-Path",
     "Delivered-To",
@@ -53,8 +55,8 @@ const STRUCTURED: [&str; 27] = [
     "List-Archive",
 ];
 
-/// Further fields with addresses or with a name before what stands in brackets.
-const WITH_NAMES: [&str; 8] = [
+/// Other fields with addresses, or with a name before a text in angle brackets.
+const FIELDS_WITH_NAMES: [&str; 8] = [
     "List-Id",
     "Errors-To",
     "Apparently-To",
@@ -65,8 +67,8 @@ const WITH_NAMES: [&str; 8] = [
     "Disposition-Notification-To",
 ];
 
-/// The raw value in ASCII, as far as that goes. Bytes that are no UTF-8 stay what they are, and are labelled with the charset in
-/// which rules read them.
+/// The raw value in ASCII, as far as possible. Bytes that are not UTF-8 are not converted; they are labelled with the
+/// charset in which rules read them.
 pub(super) fn in_ascii(name: &str, raw: &[u8], unlabelled: &Unlabelled) -> Vec<u8> {
     let is = |other: &&str| other.eq_ignore_ascii_case(name);
     let (value, end) = match raw.strip_suffix(b"\n") {
@@ -75,9 +77,11 @@ pub(super) fn in_ascii(name: &str, raw: &[u8], unlabelled: &Unlabelled) -> Vec<u
     };
     let charset = charset_between_words(value, unlabelled);
     let mut new = match () {
-        () if STRUCTURED.iter().any(is) => value.to_vec(),
+        () if STRUCTURED_FIELDS.iter().any(is) => value.to_vec(),
         () if ["Content-Type", "Content-Disposition"].iter().any(is) => rewritten(value, unlabelled),
-        () if has_addresses(name) || WITH_NAMES.iter().any(is) => assembled(&addresses(value), name.len() + 1, charset),
+        () if has_addresses(name) || FIELDS_WITH_NAMES.iter().any(is) => {
+            assembled(&addresses(value), name.len() + 1, charset)
+        }
         () => assembled(&text(value), name.len() + 1, charset),
     };
     new.extend_from_slice(end);
@@ -87,7 +91,7 @@ pub(super) fn in_ascii(name: &str, raw: &[u8], unlabelled: &Unlabelled) -> Vec<u
 /// A piece of a value.
 #[derive(Debug)]
 enum WordToken {
-    /// Stays as it is.
+    /// Stays unchanged.
     Raw(Vec<u8>),
     /// White space.
     Blank(Vec<u8>),
@@ -95,7 +99,7 @@ enum WordToken {
     Text(Vec<u8>),
 }
 
-/// Whether blanks between this and an encoded word would vanish (RFC 2047 6.2).
+/// Whether readers would drop the blanks between this and an encoded word (RFC 2047 6.2).
 fn is_word(token: Option<&WordToken>) -> bool {
     matches!(token, Some(WordToken::Raw(raw)) if raw.starts_with(b"=?") && raw.ends_with(b"?="))
 }
@@ -111,7 +115,7 @@ fn text(value: &[u8]) -> Vec<WordToken> {
     pieces.map(token).collect()
 }
 
-/// Names and comments in a list of addresses; the addresses themselves stay (RFC 2047 5).
+/// The names and comments in a list of addresses, as text. The addresses stay unchanged (RFC 2047 5).
 fn addresses(value: &[u8]) -> Vec<WordToken> {
     let mut tokens = Vec::new();
     let mut rest = value;
@@ -126,7 +130,7 @@ fn addresses(value: &[u8]) -> Vec<WordToken> {
         };
         let (piece, behind) = rest.split_at(length);
         rest = behind;
-        // Part of an address, or stuck to what is none: an encoded word stands for itself (RFC 2047 5).
+        // It is a part of an address, or directly beside other text. An encoded word must stand alone (RFC 2047 5).
         let is_address = piece.contains(&b'@');
         let is_stuck = behind.first().is_some_and(|next| !is_blank(*next) && !b",;:<>()".contains(next));
         let is_free = match tokens.last() {
@@ -155,14 +159,14 @@ fn addresses(value: &[u8]) -> Vec<WordToken> {
     tokens
 }
 
-/// `name<address>`: an encoded word ends with a blank.
+/// The name in `name<address>`. A blank is inserted, because an encoded word must be followed by one.
 fn name(name: Vec<u8>, behind: &[u8]) -> Vec<WordToken> {
     let needs_blank = behind.first().is_some_and(|next| b"<(".contains(next));
     let blank = needs_blank.then(|| WordToken::Blank(b" ".to_vec()));
     [WordToken::Text(name)].into_iter().chain(blank).collect()
 }
 
-/// How far a quoted string reaches; without an end, to the end.
+/// The length of a quoted string. Without a closing quote, it reaches to the end of the text.
 fn quoted_length(text: &[u8]) -> usize {
     let mut at = 1;
     while let Some(byte) = text.get(at) {
@@ -175,7 +179,7 @@ fn quoted_length(text: &[u8]) -> usize {
     text.len()
 }
 
-/// How far a comment reaches, with those within; without an end, to the end.
+/// The length of a comment, including nested ones. Without a closing parenthesis, it reaches to the end of the text.
 fn comment_length(text: &[u8]) -> usize {
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(byte) = text.get(at) {
@@ -208,7 +212,8 @@ fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// The value, its texts encoded. Neighbours share their words, for blanks between two words are dropped.
+/// The value with its texts encoded. Neighbours are encoded together, because readers drop the blanks between two
+/// words.
 fn assembled(tokens: &[WordToken], column: usize, charset: Charset) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
@@ -239,20 +244,20 @@ fn assembled(tokens: &[WordToken], column: usize, charset: Charset) -> Vec<u8> {
     out
 }
 
-/// A text as encoded words, each on a line of its own but the first, cut between characters.
+/// Writes a text as encoded words, cut between characters. Each word except the first begins a new line.
 fn put_words(text: &[u8], column: usize, charset: Charset, out: &mut Vec<u8>) {
-    // Words that are stuck to a text are read as words by many, us included.
+    // Many readers, including our own, decode words even if they are directly beside other text.
     let text = match std::str::from_utf8(text) {
         Ok(text) if text.contains("=?") => Cow::Owned(decode_words(text, &NOTHING_SAID).into_bytes()),
         _ => Cow::Borrowed(text),
     };
     let (label, charset) = labelled(&text, charset);
     let start = format!("=?{label}?Q?");
-    // What is longer than a line is known to be too long without its beginning.
+    // The end alone shows whether it is longer than a line.
     let end = &out[out.len().saturating_sub(FOLDED_LINE_CHARS)..];
     let used = memchr::memrchr(b'\n', end).map_or(column + out.len(), |lf| end.len() - lf - 1);
     let room = FOLDED_LINE_CHARS.saturating_sub(used);
-    let mut most = if room > start.len() + 16 { room.min(WORD) } else { WORD };
+    let mut most = if room > start.len() + 16 { room.min(MAX_ENCODED_WORD_BYTES) } else { MAX_ENCODED_WORD_BYTES };
     let mut word = start.clone().into_bytes();
     let mut rest = &*text;
     while !rest.is_empty() {
@@ -264,7 +269,7 @@ fn put_words(text: &[u8], column: usize, charset: Charset, out: &mut Vec<u8>) {
             word.extend_from_slice(b"?=\n ");
             out.append(&mut word);
             word.extend_from_slice(start.as_bytes());
-            most = WORD;
+            most = MAX_ENCODED_WORD_BYTES;
         }
         word.extend(letters);
     }
@@ -272,7 +277,7 @@ fn put_words(text: &[u8], column: usize, charset: Charset, out: &mut Vec<u8>) {
     out.append(&mut word);
 }
 
-/// The label for a text, and its charset where all of the text makes sense in it.
+/// The charset label for a text, and the charset itself if the whole text is valid in it.
 fn labelled(text: &[u8], charset: Charset) -> (&'static str, Option<Charset>) {
     if std::str::from_utf8(text).is_ok() {
         return ("utf-8", Charset::named("utf-8"));
@@ -284,7 +289,7 @@ fn labelled(text: &[u8], charset: Charset) -> (&'static str, Option<Charset>) {
     }
 }
 
-/// A byte in the Q encoding, only letters and digits bare: that is safe in every place (RFC 2047 5).
+/// One byte in the Q encoding. Only letters and digits stay as they are, which is safe everywhere (RFC 2047 5).
 fn letter(byte: u8) -> Vec<u8> {
     match byte {
         b' ' | b'\n' | b'\t' | b'\r' => vec![b'_'],
@@ -293,15 +298,16 @@ fn letter(byte: u8) -> Vec<u8> {
     }
 }
 
-/// The value with its parameters in ASCII, unless it would say something else then to our own reader, which takes more than is
-/// allowed: a boundary without a semicolon before it, backslashes in a file name.
+/// The value with its parameters in ASCII, but only if our own parser reads the same from it. The parser accepts more
+/// than the standard: a boundary without a semicolon before it, backslashes in a file name.
 fn rewritten(value: &[u8], unlabelled: &Unlabelled) -> Vec<u8> {
     let new = parameters(value, unlabelled);
     let says = |value: &[u8]| params::parse(value, unlabelled);
     if says(value).says_the_same_as(&says(&new)) { new } else { value.to_vec() }
 }
 
-/// Parameters with bytes beyond ASCII, in percent signs. One that stands there in that form too is left out.
+/// Parameters with bytes that are not ASCII, written with percent signs. A parameter that is also present in that form
+/// is left out.
 fn parameters(value: &[u8], unlabelled: &Unlabelled) -> Vec<u8> {
     let mut segments = Vec::new();
     let mut rest = value;
@@ -332,8 +338,8 @@ fn name_of(segment: &[u8]) -> &[u8] {
     memchr::memchr(b'=', segment).map_or(&b""[..], |at| segment[..at].trim_ascii())
 }
 
-/// `filename="ü.txt"` as `filename*=utf-8''%C3%BC.txt`. `None` where that cannot be written, or where readers differ in
-/// what the value is.
+/// Writes `filename="ü.txt"` as `filename*=utf-8''%C3%BC.txt`. `None` if this is impossible, or if readers disagree
+/// about the value.
 fn parameter(segment: &[u8], unlabelled: &Unlabelled) -> Option<Vec<u8>> {
     let name = name_of(segment);
     let equals = memchr::memchr(b'=', segment)?;
@@ -349,18 +355,21 @@ fn parameter(segment: &[u8], unlabelled: &Unlabelled) -> Option<Vec<u8>> {
         return None;
     }
     let mut value = if is_quoted { unquoted(value) } else { value.to_vec() };
-    // The line end of a fold is no part of it.
+    // The line end of a fold is not part of the value.
     value.retain(|byte| !matches!(byte, b'\n' | b'\r'));
-    // Not every reader would find the parts by such a one.
+    // Not every reader can use a boundary in this form.
     if name.eq_ignore_ascii_case(b"boundary") {
         return None;
     }
-    if name.is_empty() || !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-') || value.len() > MAX_PARAMETER {
+    if name.is_empty()
+        || !name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+        || value.len() > MAX_PARAMETER_BYTES
+    {
         return None;
     }
     let (charset, _) = labelled(&value, charset_between_words(&value, unlabelled));
     let mut new = segment[..before].to_vec();
-    if value.len() <= LONGEST_WHOLE_PARAMETER {
+    if value.len() <= MAX_WHOLE_PARAMETER_BYTES {
         new.extend([name, b"*=", charset.as_bytes(), b"''"].concat());
         value.iter().for_each(|byte| put_percent(*byte, &mut new));
         return Some(new);
@@ -379,7 +388,7 @@ fn parameter(segment: &[u8], unlabelled: &Unlabelled) -> Option<Vec<u8>> {
     Some(new)
 }
 
-/// A byte of a parameter, in percent signs where it must be.
+/// Writes one byte of a parameter, with a percent sign if necessary.
 fn put_percent(byte: u8, out: &mut Vec<u8>) {
     match byte {
         b'.' | b'-' | b'_' => out.push(byte),
@@ -436,7 +445,7 @@ mod tests {
         assert_eq!(shown("Content-Type", " a/b; name=\u{fc}; name*0*=utf-8''x"), " a/b; name*0*=utf-8''x");
     }
 
-    /// What stands behind a quoted string may be a parameter to others.
+    /// Other readers may take what follows a quoted string for a parameter.
     #[test]
     fn a_quoted_string_that_is_no_value_stays() {
         for raw in [" a/b; x=\"\u{fc}; boundary=b", " a/b; x=\"\u{fc}\" boundary=b", " a/b; x=\u{fc} boundary=b"] {
@@ -460,7 +469,7 @@ mod tests {
                 let all = parse_addresses(text).into_iter();
                 all.map(|address| address.address).filter(|address| address.is_ascii()).collect::<Vec<_>>()
             };
-            // Of what cannot be read more may be readable then.
+            // Text that could not be read before may become readable.
             let new = shown("To", &value);
             let mut among = addresses(&new).into_iter();
             prop_assert!(addresses(&value).iter().all(|one| among.any(|other| other == *one)), "{new}");
