@@ -17,12 +17,10 @@ use self::checked::{check_lists, only_of_files};
 use self::one::Trial;
 use super::engine::Engine;
 use super::trace::Trace;
-use crate::config::FilterSource;
-use crate::config::Settings;
-use crate::config::filters;
 use crate::config::problem::{Problem, Problems, Severity, SourceFile};
 use crate::config::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Span, Value};
+use crate::config::{FilterSource, Settings, filters};
 
 /// One test.
 pub(super) static TEST: Shape = Shape {
