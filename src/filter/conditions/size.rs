@@ -19,7 +19,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> 
     bounds(node, &mut compiler.problems).map(|bounds| Box::new(SizeCondition(bounds)) as BoxedCondition)
 }
 
-/// Hardly a message or file is smaller, in bytes.
+/// Almost no message or file is smaller than this many bytes.
 const SMALLEST: u64 = 100;
 
 /// Bounds of a size.
