@@ -96,7 +96,7 @@ enum ScoreWeight {
         add: f64,
     },
     Places(Occurrences),
-    /// A weight for each `per` bytes.
+    /// A weight for each `unit` bytes.
     Size {
         unit: u64,
         add: f64,
