@@ -132,7 +132,7 @@ mod tests {
             let head = "Content-Type: multipart/mixed; boundary=b\n\n";
             let message = message(format!("{head}{}--b--\n", format!("--b\n{part}\n\n").repeat(100)));
             let lengths = message.parts().iter().map(|part| part.file_names().skip(1).map(str::len).sum::<usize>());
-            assert!(lengths.max().unwrap() <= super::MAX_LENGTH);
+            assert!(lengths.max().unwrap() <= super::MAX_NAMES_BYTES);
             assert!(message.violations().contains(&Violation::TooManyNames));
         }
     }

@@ -7,15 +7,16 @@ use std::process::Command;
 
 use regex::Regex;
 
-use crate::stage::Account;
+use crate::stage::{Account, mailbox};
 use crate::support::imap_server::{ImapOptions, ImapServer};
-use crate::support::mailbox::Mailbox;
 use crate::support::sandbox::Sandbox;
 use crate::support::terminal::Terminal;
 
-const RULES: &str = "rules:\n\
-  - name: lists\n    if: {list_id: rust.example.com}\n    do: {fileinto: lists/rust}\n\
-  - name: the boss\n    if: {from: {is: boss@company.example}}\n    do: {fileinto: boss}\n";
+const RULES: &str = concat!(
+    "rules:\n",
+    "  - {name: lists, if: {list_id: rust.example.com}, do: {fileinto: lists/rust}}\n",
+    "  - {name: the boss, if: {from: {is: boss@company.example}}, do: {fileinto: boss}}",
+);
 const MESSAGES: [&str; 4] = [
     "From: Ann <ann@example.com>\r\nSubject: short\r\nMessage-ID: <1@example.com>\r\n\r\none\r\n",
     "From: boss@company.example\r\nSubject: The figures of the third quarter, which have to be in the report by Friday noon at the latest\r\n\
@@ -72,7 +73,7 @@ fn compare(name: &str, text: &str, wrong: &mut Vec<String>) {
 
 #[test]
 fn each_command_prints_what_is_expected() {
-    let mailbox = Mailbox::new("me", "secret");
+    let mailbox = mailbox();
     MESSAGES.iter().for_each(|message| _ = mailbox.add("INBOX", message));
     let server = ImapServer::start(&mailbox, ImapOptions::default());
     let sandbox = Account::imap(server.port()).top(RULES.trim_end()).sandbox();
