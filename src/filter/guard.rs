@@ -136,11 +136,11 @@ pub(super) fn would_answer(run: &mut Run<'_>, personal: bool) -> Result<Result<S
 }
 
 /// This many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
-const MOST_HOPS: usize = 50;
+const MAX_HOPS: usize = 50;
 
 /// The fields by which programs recognise mail that they forwarded: ours, Pigeonhole's, Cyrus', and that of procmail
 /// recipes.
-const REDIRECTED: [&str; 4] = [REDIRECTED_FROM, "X-Sieve-Redirected-From", "X-Redirected-From", "X-Loop"];
+const REDIRECTED_FIELDS: [&str; 4] = [REDIRECTED_FROM, "X-Sieve-Redirected-From", "X-Redirected-From", "X-Loop"];
 
 /// A forward that a rule wants to send.
 #[derive(Clone, Copy, Debug)]
@@ -190,7 +190,7 @@ fn forbidden(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
 fn looping(run: &Run<'_>, message: &Message, to: &[String]) -> Option<String> {
     let refused = |why: &str| Some(why.to_owned());
     let is_own = |value: &str| run.asking.settings.is_me(&value.trim().to_lowercase());
-    if REDIRECTED.iter().any(|name| message.all(name).any(|field| is_own(field.value()))) {
+    if REDIRECTED_FIELDS.iter().any(|name| message.all(name).any(|field| is_own(field.value()))) {
         return refused("it was forwarded from here before (a loop)");
     }
     if is_about_a_forward(message, &is_own, to) {
@@ -200,7 +200,7 @@ fn looping(run: &Run<'_>, message: &Message, to: &[String]) -> Option<String> {
     if message.all("Delivered-To").any(was_there) {
         return refused("it was delivered to that address before (a loop)");
     }
-    if message.all("Received").count() > MOST_HOPS {
+    if message.all("Received").count() > MAX_HOPS {
         return refused("it has passed more than 50 servers (a loop)");
     }
     message.first("X-Mailsluice-Notice").and_then(|_| refused("notices stay here"))
@@ -301,7 +301,7 @@ fn by_reply_to(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refus
 }
 
 /// Fields of mailing lists (RFC 2369, RFC 2919), and older ones.
-const LIST: [&str; 12] = [
+const LIST_FIELDS: [&str; 12] = [
     "List-Id",
     "List-Help",
     "List-Subscribe",
@@ -317,7 +317,7 @@ const LIST: [&str; 12] = [
 ];
 
 /// Fields by which programs recognise their own answers.
-const LOOPS: [&str; 11] = [
+const LOOP_FIELDS: [&str; 11] = [
     "X-Loop",
     "X-No-Loop",
     "X-Autoreply",
@@ -337,7 +337,7 @@ fn by_header(message: &Message, is_known: bool) -> Option<Refusal> {
         let row = if message.all("Auto-Submitted").count() > 1 { "A6" } else { "A3" };
         return refusal(row, why);
     }
-    if let Some(name) = LIST.iter().find(|name| message.first(name).is_some()) {
+    if let Some(name) = LIST_FIELDS.iter().find(|name| message.first(name).is_some()) {
         return refusal("A7", format!("{name} present"));
     }
     let precedences = ["Precedence", "X-Precedence"].into_iter().flat_map(|name| message.all(name));
@@ -360,7 +360,7 @@ fn by_header(message: &Message, is_known: bool) -> Option<Refusal> {
     }
     // `X-Autoreply: no` says that it is not an automatic answer.
     let says_so = |name: &&&str| message.all(name).any(|field| !field.value().trim().eq_ignore_ascii_case("no"));
-    if let Some(name) = LOOPS.iter().find(says_so) {
+    if let Some(name) = LOOP_FIELDS.iter().find(says_so) {
         return refusal("A30", format!("{name} present"));
     }
     spam_verdict(message).and_then(|why| refusal("A28", why))
@@ -379,16 +379,16 @@ fn is_no(value: &str) -> bool {
 }
 
 /// The longest answer of a service, in bytes. Longer answers could be abused to flood others (RFC 3834 2).
-const LARGEST_ANSWER: usize = 16 * 1024;
+const MAX_ANSWER_BYTES: usize = 16 * 1024;
 
 /// Why an answer of a service is too long.
 pub(super) fn by_length(bytes: usize) -> Option<Refusal> {
-    if bytes <= LARGEST_ANSWER {
+    if bytes <= MAX_ANSWER_BYTES {
         return None;
     }
     refusal(
         "A35",
-        format!("the answer would have {bytes} bytes, and at most {LARGEST_ANSWER} are said to anybody who asks"),
+        format!("the answer would have {bytes} bytes, and at most {MAX_ANSWER_BYTES} are said to anybody who asks"),
     )
 }
 

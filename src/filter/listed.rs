@@ -12,7 +12,7 @@ use crate::config::entries::{self, Entries, ListedEntry};
 use crate::decision::Fact;
 
 /// The number of candidates that rules add to lists: a value and its domain.
-const NOTED: usize = 2;
+const RECORDED_CANDIDATES: usize = 2;
 
 /// The entry that matches a value.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Asking<'_> {
         for (number, entry) in entries::keys(value).into_iter().enumerate() {
             let fact = Fact::Listed { list: list.to_owned(), entry: entry.clone() };
             // There may be many parent domains. Only questions about existing entries are recorded and asked again.
-            if number >= NOTED && !self.holds_now(&fact)? {
+            if number >= RECORDED_CANDIDATES && !self.holds_now(&fact)? {
                 continue;
             }
             if self.holds(fact)? {

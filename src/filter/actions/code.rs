@@ -67,7 +67,7 @@ const PROGRAMS: [(&[&str], CodeArguments); 9] = [
     (&["ssh", "eval", "watch", "parallel", "tmux", "screen", "at", "batch"], CodeArguments::All),
 ];
 /// The folders of system programs.
-const SYSTEM: [&str; 6] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/nix/", "/snap/"];
+const SYSTEM_FOLDERS: [&str; 6] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/nix/", "/snap/"];
 /// The long forms of these options.
 const CODE_OPTIONS: [&str; 8] =
     ["--command", "--eval", "--execute", "--print", "--run", "--expression", "--split-string", "--init-command"];
@@ -133,7 +133,7 @@ fn opens(code: CodeArguments, option: &str) -> bool {
 /// The kind of a program with a bare name or in a system folder. Programs elsewhere do not count, because a program of
 /// the user may be called `script`.
 fn code_of(argument: &str) -> Option<CodeArguments> {
-    if argument.contains('/') && !SYSTEM.iter().any(|folder| argument.starts_with(folder)) {
+    if argument.contains('/') && !SYSTEM_FOLDERS.iter().any(|folder| argument.starts_with(folder)) {
         return None;
     }
     let name = Path::new(argument).file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -11,7 +11,7 @@ use crate::config::yaml::Node;
 use crate::message::{Bytes, Message};
 
 /// The largest body that goes through a program by itself, in bytes.
-const MOST_BODY: u64 = 100 * 1024 * 1024;
+const MAX_BODY_BYTES: u64 = 100 * 1024 * 1024;
 
 /// What the program reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ fn alone(mut came: Vec<u8>) -> Result<Vec<u8>, Lack> {
 }
 
 fn body(message: &Message) -> io::Result<Vec<u8>> {
-    if message.body_length() > MOST_BODY {
+    if message.body_length() > MAX_BODY_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "its body is larger than 100 MiB"));
     }
     let mut reader = message.reader()?;

@@ -22,7 +22,7 @@ pub(in super::super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// At most this many bytes of a program's output are read.
 pub(in super::super) const MOST_OUTPUT: usize = 64 * 1024;
 /// The longest message that comes back from `filter`, in bytes.
-const MOST_MESSAGE: usize = 100 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: usize = 100 * 1024 * 1024;
 
 /// What happens when a program fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -191,7 +191,7 @@ impl ProgramRun {
         let argv = self.argv.expand(&run.asking)?;
         let shown = argv.join(" ");
         let (input, most) = match &self.work {
-            ProgramOutputUse::Filter { input, .. } => (input.of(run.asking.message())?, MOST_MESSAGE),
+            ProgramOutputUse::Filter { input, .. } => (input.of(run.asking.message())?, MAX_MESSAGE_BYTES),
             ProgramOutputUse::Execute { .. } => (Arc::clone(run.asking.message()), MOST_OUTPUT),
         };
         let environment = run.asking.environment();

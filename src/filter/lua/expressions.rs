@@ -12,10 +12,10 @@ use super::sandbox;
 
 /// The longest text that is searched, in bytes, because a search cannot be interrupted. A search takes linear time, but
 /// an expression with thousands of repetitions may be ten thousand times slower than a plain one.
-const MOST_SEARCHED: usize = 1024 * 1024;
+const MAX_SEARCHED_BYTES: usize = 1024 * 1024;
 /// The longest expression, in bytes, because compiling cannot be interrupted and takes memory outside the limit of the
 /// script.
-const LONGEST_EXPRESSION: usize = 16 * 1024;
+const MAX_EXPRESSION_BYTES: usize = 16 * 1024;
 /// How many expressions are kept compiled.
 const MAX_EXPRESSIONS: usize = 200;
 /// How many matches one call may return. The clock is checked after each.
@@ -28,7 +28,7 @@ thread_local! {
 /// A compiled expression from the cache. It is cloned, so that the cache is not borrowed while the script runs.
 fn compiled(lua: &Lua, expression: &str) -> mlua::Result<Regex> {
     sandbox::look_at_the_clock(lua)?;
-    if expression.len() > LONGEST_EXPRESSION {
+    if expression.len() > MAX_EXPRESSION_BYTES {
         return Err(mlua::Error::runtime("an expression has at most 16 KB; a plain text is found by text:find"));
     }
     EXPRESSIONS.with_borrow_mut(|known| {
@@ -46,7 +46,7 @@ fn compiled(lua: &Lua, expression: &str) -> mlua::Result<Regex> {
 }
 
 fn searched(text: &mlua::LuaString) -> mlua::Result<String> {
-    if text.as_bytes().len() > MOST_SEARCHED {
+    if text.as_bytes().len() > MAX_SEARCHED_BYTES {
         return Err(mlua::Error::runtime(
             "an expression is looked for in at most 1 MB of text: shorten it, like m:body(1000000)",
         ));

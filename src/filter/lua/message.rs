@@ -64,9 +64,9 @@ pub(super) const FIELDS: [&str; 23] = [
 ];
 
 /// The default limit of `m:body()`, in bytes.
-const TEXT: usize = 64 * 1024;
+const DEFAULT_TEXT_BYTES: usize = 64 * 1024;
 /// The largest limit of `m:body()`, in bytes.
-const MOST_TEXT: usize = 8 * 1024 * 1024;
+const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
 
 /// A field of the message; nil if the message does not have it.
 pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<LuaValue> {
@@ -215,9 +215,9 @@ pub(super) fn method(
         "matches" => {
             let condition = node::of_lua(&first)?;
             super::act::only_written_programs(script, &condition)?;
-            if expressions_in(&condition) > MOST_EXPRESSIONS {
+            if expressions_in(&condition) > MAX_EXPRESSIONS {
                 return Err(
-                    mlua::Error::runtime(format!("m:matches takes at most {MOST_EXPRESSIONS} expressions")).into()
+                    mlua::Error::runtime(format!("m:matches takes at most {MAX_EXPRESSIONS} expressions")).into()
                 );
             }
             let holds = holds(script, asking, condition);
@@ -297,7 +297,7 @@ fn header_names(message: &Message) -> Vec<String> {
 }
 
 /// How many expressions one question may contain.
-const MOST_EXPRESSIONS: usize = 50;
+const MAX_EXPRESSIONS: usize = 50;
 
 fn expressions_in(condition: &Node) -> usize {
     let of = |(key, node): &(crate::config::yaml::YamlKey, Node)| match (key.text.as_str(), &node.value) {
@@ -313,7 +313,7 @@ fn expressions_in(condition: &Node) -> usize {
 }
 
 fn bound(value: &LuaValue) -> usize {
-    value.as_usize().unwrap_or(TEXT).min(MOST_TEXT)
+    value.as_usize().unwrap_or(DEFAULT_TEXT_BYTES).min(MAX_TEXT_BYTES)
 }
 
 /// `{number, parent, type, filename, names, size, attachment, doubtful}`; `m:part_text(part.number)` is its text, HTML

@@ -9,7 +9,7 @@ const MAX_TABLE_DEPTH: usize = 16;
 /// The maximum number of values in one call.
 const MAX_VALUES: usize = 10_000;
 /// The maximum length of all text in one call, in bytes. Collected values do not count as memory of the script.
-const MOST_TEXT: usize = 256 * 1024;
+const MAX_TEXT_BYTES: usize = 256 * 1024;
 
 /// What is left of the limits of a call.
 struct CallBudget {
@@ -28,7 +28,7 @@ impl CallBudget {
 
 /// Converts a Lua value to a node.
 pub(super) fn of_lua(value: &LuaValue) -> mlua::Result<Node> {
-    convert(value, MAX_TABLE_DEPTH, &mut CallBudget { values: MAX_VALUES, bytes: MOST_TEXT })
+    convert(value, MAX_TABLE_DEPTH, &mut CallBudget { values: MAX_VALUES, bytes: MAX_TEXT_BYTES })
 }
 
 /// A text.

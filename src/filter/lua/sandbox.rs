@@ -24,7 +24,7 @@ pub(super) const MEMORY: usize = 64 * 1024 * 1024;
 const CLOCK_EVERY_INTERRUPTS: u64 = 16;
 
 /// The longest text whose case can be changed, in bytes, because this uses memory outside the limit of the script.
-const MOST_CHANGED: usize = 8 * 1024 * 1024;
+const MAX_CASED_BYTES: usize = 8 * 1024 * 1024;
 
 /// The pure functions of the standard library. All others are removed.
 const GLOBALS: [&str; 26] = [
@@ -63,7 +63,7 @@ fn texts(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     for (name, case) in [("lower", Case::Lower), ("upper", Case::Upper), ("title", Case::Title)] {
         let change = move |lua: &Lua, text: mlua::LuaString| {
-            if text.as_bytes().len() > MOST_CHANGED {
+            if text.as_bytes().len() > MAX_CASED_BYTES {
                 return Err(mlua::Error::runtime("this text is longer than 8 MB"));
             }
             lua.create_string(change::in_case(&text.to_string_lossy(), case))
