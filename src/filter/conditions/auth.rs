@@ -110,8 +110,7 @@ pub(in super::super) struct Results {
 /// below it, and fields that a directly connected sender wrote follow. Therefore:
 ///
 /// - above the first Received, or without a Received, all fields count;
-/// - below it, the topmost field counts, and other fields down to the next Received count unless they say pass: a
-/// sender
+/// - below it, the topmost field counts, and other fields down to the next Received count unless they say pass: a sender
 ///   who forges a failure harms only himself;
 /// - for each method, the topmost field counts;
 /// - if a field has an unclosed comment or quote, only its failures count, at any position in it.
