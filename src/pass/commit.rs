@@ -9,9 +9,8 @@ use jiff::Timestamp;
 
 use super::decide::{Arrived, Decide};
 use super::plan::{Decided, Here, Planner};
-use super::stuck::Stuck;
 use super::targets::Refused;
-use super::{Cause, Notice, Report, World, mounted, relocate};
+use super::{Cause, Notice, Report, World, files, mounted};
 use crate::clean;
 use crate::config::template::Template;
 use crate::decision::Decision;
@@ -40,9 +39,9 @@ pub(super) struct GivenUpMessage {
 
 /// Makes batches durable, one after the other.
 pub struct Committer {
-    pub(super) world: World,
+    pub(crate) world: World,
     /// The name space that it writes to.
-    pub(super) owned: Arc<Owned>,
+    pub(crate) owned: Arc<Owned>,
     pub(super) account: String,
     pub(super) engine: Arc<dyn Decide>,
     into: Template,
@@ -83,7 +82,7 @@ impl Committer {
 
     /// Reports an error where a target cannot take a message, instead of filing the message in the inbox.
     #[must_use]
-    pub(super) fn only_as_decided(self) -> Self {
+    pub(crate) fn only_as_decided(self) -> Self {
         Self { only_as_decided: true, ..self }
     }
 
@@ -136,7 +135,12 @@ impl Committer {
         }
     }
 
-    pub(super) fn planner(&self) -> Planner<'_> {
+    /// Makes sure that the folders of a message take it.
+    pub(crate) fn ensure_folders(&self, decided: &Decided) -> Result<()> {
+        self.planner().ensure(decided)
+    }
+
+    fn planner(&self) -> Planner<'_> {
         Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into }
     }
 
@@ -203,8 +207,8 @@ impl Committer {
     }
 
     /// Does the same, except for what waits for a folder.
-    pub(super) fn finish_but(&mut self, stuck: &Stuck) -> Result<()> {
-        self.done.retain(|id| !stuck.has(*id));
+    pub(crate) fn finish_but(&mut self, waits: impl Fn(EntryId) -> bool) -> Result<()> {
+        self.done.retain(|id| !waits(*id));
         self.finish()
     }
 
@@ -231,13 +235,13 @@ impl Committer {
     }
 
     /// Files a message whose only copy was in the spool. The file keeps the name by which a lost state recognises it.
-    pub(super) fn keep_spooled(&mut self, key: Key, message: Message, spooled: &Path, why: &str) -> Result<Published> {
-        let base = relocate::out_of_spool(&self.world, spooled, &key, self.world.now());
+    pub(crate) fn keep_spooled(&mut self, key: Key, message: Message, spooled: &Path, why: &str) -> Result<Published> {
+        let base = files::out_of_spool(&self.world, spooled, &key, self.world.now());
         self.carry_out_at(key, message, Decision::keep(why), base)
     }
 
     /// Carries out a decision that was made without rules.
-    pub(super) fn carry_out(&mut self, key: Key, message: Message, decision: Decision) -> Result<Published> {
+    pub(crate) fn carry_out(&mut self, key: Key, message: Message, decision: Decision) -> Result<Published> {
         self.carry_out_at(key, message, decision, None)
     }
 
@@ -254,7 +258,7 @@ impl Committer {
     }
 
     /// Returns `None` and does nothing if what a decision read from the state has changed.
-    pub(super) fn make_durable(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
+    pub(crate) fn make_durable(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
         if decided.is_empty() {
             return Ok(Some(Published::default()));
         }

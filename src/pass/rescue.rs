@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::files::files_of;
 use super::plan::about;
-use super::relocate::files_of;
 use super::{Cause, Committer, Leftovers, Notice, World};
 use crate::clean;
 use crate::config::Protocol;

@@ -14,6 +14,7 @@ use crate::message::{Flags, Key, OUTBOX, Origin, RECOVERED};
 use crate::pass::leftovers::remove;
 use crate::pass::{Cause, Notice, World};
 use crate::state::{OutboxState, Owned};
+use crate::upkeep::UNKNOWN_PREFIX;
 
 /// The local folder for these messages.
 const RECOVERED_FOLDER: &str = "Recovered";
@@ -48,14 +49,6 @@ pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
     }
     filed.iter().try_for_each(|(_, path)| remove(world, path))?;
     committer.finish()
-}
-
-/// The prefix of a spool file that was moved away because no row names it.
-const UNKNOWN_PREFIX: &str = "nobodys.";
-
-/// The name for a spool file that no row of the state names, and that the state did not lose.
-pub(in crate::pass) fn unknown_spool_name(name: &str) -> String {
-    format!("{UNKNOWN_PREFIX}{name}")
 }
 
 /// Why a file was moved out of the spool.

@@ -8,10 +8,10 @@ use crate::config::template::Template;
 use crate::deliver::recover;
 use crate::error::{Error, Result};
 use crate::filter::Engine;
-use crate::message::{Key, Message, OUTBOX, Origin};
-use crate::pass::resume::resume_others;
+use crate::message::{Message, OUTBOX};
 use crate::pass::{Cause, Committer, Decide, Leftovers, Notice, World};
-use crate::state::{EntryId, OutboxRow, Owned};
+use crate::state::{OutboxRow, Owned};
+use crate::upkeep::{given_up_key, resume_others};
 
 /// An item that was given up for these recipients.
 pub(super) struct GivenUpRow<'a> {
@@ -53,14 +53,6 @@ pub(super) fn file(shared: &SharedByLanes, given_up: &GivenUpRow<'_>, original: 
     );
     committer.notify(&Notice { cause: Cause::Undelivered(item.id, *left), account: OUTBOX.to_owned(), text })?;
     committer.finish()
-}
-
-/// The key of a message that is filed because it could not be sent. It does not depend on the attempt: after a crash
-/// there is one more attempt, and the copy is in the inbox already. Nor does it depend on the outbox item: another item
-/// of the same message may have been given up before.
-pub(in crate::pass) fn given_up_key(entry: EntryId) -> Key {
-    let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
-    Key::new(&Arc::new(origin), format!("entry {entry}"))
 }
 
 /// Whether the decision behind the item also filed the message.

@@ -4,15 +4,13 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::World;
-use super::commit::Committer;
-use super::original::name_of;
-use super::plan::Decided;
 use super::relocate;
 use super::stuck::Stuck;
 use crate::clean;
 use crate::error::{Error, Kind, Result};
 use crate::message::REFILTERED;
+use crate::pass::files::name_of;
+use crate::pass::{Committer, Decided, World};
 use crate::state::Leaving;
 
 /// How many messages one transaction moves.

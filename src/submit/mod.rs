@@ -18,9 +18,8 @@ use crate::decision::{Action, Decision, EnvelopeFrom, Redirect, RedirectMode, Te
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::{Envelope, Flags, Key, Message, Origin, SUBMITTED};
-use crate::pass::commit::Committer;
-use crate::pass::plan::Decided;
-use crate::pass::{Cause, Decide, Notice, Relays, World};
+use crate::outbox::Relays;
+use crate::pass::{Cause, Committer, Decide, Decided, Notice, World};
 use crate::state::Owned;
 
 /// How many recipients one outbox item has. More recipients get items of their own.

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Cause, Committer, Decide, Leftovers, Notice, World};
 use crate::config::template::Template;
 use crate::deliver::recover;
 use crate::error::Result;
 use crate::filter::Engine;
+use crate::pass::{Cause, Committer, Decide, Leftovers, Notice, World};
 
 /// The name space of this notice. No account can have this name.
 const SPACE: &str = "(config)";
