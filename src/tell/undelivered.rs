@@ -7,9 +7,8 @@ use crate::clean;
 use crate::config::template::Template;
 use crate::deliver::recover;
 use crate::error::{Error, Result};
-use crate::filter::Engine;
 use crate::message::{Message, OUTBOX};
-use crate::pass::{Cause, Committer, Decide, Leftovers, Notice, World};
+use crate::pass::{Cause, Filer, Leftovers, Notice, World};
 use crate::state::{OutboxRow, Owned};
 use crate::upkeep::{given_up_key, resume_others};
 
@@ -28,7 +27,7 @@ pub(super) fn file(shared: &SharedByLanes, given_up: &GivenUpRow<'_>, original: 
     let GivenUpRow { item, to, left, cause } = given_up;
     let _alone = shared.filing();
     let world = &shared.world;
-    let mut committer = committer(world, &shared.owned);
+    let mut filer = filer(world, &shared.owned);
     let key = given_up_key(item.entry);
     let was_filed = was_filed(world, item)?;
     let is_back = world.store.was_brought_back(item.entry)?;
@@ -36,7 +35,7 @@ pub(super) fn file(shared: &SharedByLanes, given_up: &GivenUpRow<'_>, original: 
     let stands = world.store.rebuilt().is_some() && world.walk.is_spooled_published(world, &item.bytes)?;
     if !was_filed && !is_back && !stands && world.store.remembered(&key)?.is_none() {
         // The same bytes in another file: the item needs its own file until it is closed.
-        committer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be sent: {cause}"))?;
+        filer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be sent: {cause}"))?;
     }
     let subject = clean::short(original.first("Subject").unwrap_or("(none)"), 200);
     let whom = if to.is_empty() { String::new() } else { format!(" to {}", clean::line(to.join(", ").as_bytes())) };
@@ -51,8 +50,8 @@ pub(super) fn file(shared: &SharedByLanes, given_up: &GivenUpRow<'_>, original: 
         item.telling.way.word(),
         item.id
     );
-    committer.notify(&Notice { cause: Cause::Undelivered(item.id, *left), account: OUTBOX.to_owned(), text })?;
-    committer.finish()
+    filer.notify(&Notice { cause: Cause::Undelivered(item.id, *left), account: OUTBOX.to_owned(), text })?;
+    filer.finish()
 }
 
 /// Whether the decision behind the item also filed the message.
@@ -122,15 +121,14 @@ pub(super) fn tell_of_desktop(shared: &SharedByLanes, title: &str, text: &str, c
 /// Files a notice without a message beside it.
 fn notify(shared: &SharedByLanes, cause: Cause, text: String) -> Result<()> {
     let _alone = shared.filing();
-    let mut committer = committer(&shared.world, &shared.owned);
-    committer.notify(&Notice { cause, account: OUTBOX.to_owned(), text })?;
-    committer.finish()
+    let mut filer = filer(&shared.world, &shared.owned);
+    filer.notify(&Notice { cause, account: OUTBOX.to_owned(), text })?;
+    filer.finish()
 }
 
-/// A committer for what the outbox files. The name space is the outbox's own, and its lock is the outbox's lock.
-pub(super) fn committer(world: &World, owned: &Arc<Owned>) -> Committer {
-    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    Committer::new(world, owned, OUTBOX, engine, Template::inbox())
+/// A filer for what the outbox files. The name space is the outbox's own, and its lock is the outbox's lock.
+pub(super) fn filer(world: &World, owned: &Arc<Owned>) -> Filer {
+    Filer::new(world, owned, OUTBOX, Template::inbox())
 }
 
 /// Finishes what an interrupted process was filing, before anything is sent. Returns what to say about what cannot be
@@ -143,6 +141,6 @@ pub(super) fn resume(world: &World, owned: &Arc<Owned>) -> Result<Vec<String>> {
         owned.is_cleared();
     }
     let stuck = resume_others(world)?;
-    stuck.notify(&mut committer(world, owned))?;
+    stuck.notify(&mut filer(world, owned))?;
     Ok(stuck.remarks())
 }

@@ -7,28 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::stuck::Stuck;
 use crate::config::template::Template;
 use crate::deliver::{files_named, recover_with};
 use crate::error::{Error, Result};
-use crate::filter::Engine;
 use crate::message::REFILTERED;
 use crate::pass::files::name_of;
-use crate::pass::{Committer, Decide, Decided, Leftovers, World};
+use crate::pass::{Decided, Filer, Leftovers, World};
 use crate::state::{EntryId, Leaving, Owned, Published, Unfinished};
 
 /// Takes the name space in which one process at a time moves mail, while fetching goes on. It finishes what an
 /// interrupted process left unfinished; what cannot be finished yet waits, and the user gets a notice.
-pub(super) fn begin(world: &World, account: &str) -> Result<(Committer, Stuck)> {
+pub(super) fn begin(world: &World, account: &str) -> Result<(Filer, Stuck)> {
     let owned = world.own(REFILTERED, Duration::ZERO)?;
     let stuck = resume(world, &owned)?;
-    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    let mut committer = Committer::new(world, &owned, account, engine, Template::whole_folder());
-    stuck.notify(&mut committer)?;
-    Ok((committer, stuck))
+    let mut filer = Filer::new(world, &owned, account, Template::whole_folder());
+    stuck.notify(&mut filer)?;
+    Ok((filer, stuck))
 }
 
 /// Removes the old files of what was recorded and published. What was not published stays where it was, and what was
@@ -65,7 +62,7 @@ fn left_by(world: &World, row: &Unfinished) -> Result<Vec<Leaving>> {
     Ok(paths.map(|path| Leaving { path, number: None }).collect())
 }
 
-impl Committer {
+impl Filer {
     /// Why a message cannot be moved now, if it cannot: its target does not take it, or its old folder cannot be
     /// written. This is checked before anything is done, so that the message is never in both.
     pub(super) fn hindrance(&self, decided: &Decided) -> Result<Option<Error>> {
@@ -175,6 +172,8 @@ fn remove_one(world: &World, leaves: &[Leaving]) -> Result<BTreeSet<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     /// A mail reader had the folder open while it was refiltered.

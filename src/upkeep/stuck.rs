@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::clean;
 use crate::error::{Error, Result};
 use crate::message::REFILTERED;
-use crate::pass::{Cause, Committer, Notice};
+use crate::pass::{Cause, Filer, Notice};
 use crate::state::{EntryId, Leaving};
 
 /// A row that stays unfinished until a folder can be used.
@@ -87,19 +87,19 @@ impl Stuck {
     }
 
     /// Files a notice for each folder, if the inbox takes mail.
-    pub(crate) fn notify(&self, committer: &mut Committer) -> Result<()> {
+    pub(crate) fn notify(&self, filer: &mut Filer) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
         }
         for (folder, (cause, count)) in self.by_folder() {
-            match committer.notify(&notice(folder, cause, count)) {
+            match filer.notify(&notice(folder, cause, count)) {
                 Err(e) if e.target().is_some() => {
                     tracing::warn!("the notice about {} cannot be filed: {e}", shown(folder))
                 }
                 told => told?,
             }
         }
-        committer.finish()
+        filer.finish()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 use crate::message::{Envelope, Flags, Key, MOVED, OUTBOX, Origin, UNDONE, lasting_name, without_version};
 use crate::pass::files::{files_of, moved_name, name_of, out_of_spool};
 use crate::pass::original::{self, OriginalMessage};
-use crate::pass::{Committer, Decided, Here, World};
+use crate::pass::{Decided, Filer, Here, World};
 use crate::state::{EntryId, JournalEntry, Later, OutboxState, Target};
 
 /// A message that was brought back.
@@ -42,7 +42,7 @@ pub fn undo(world: &World, id: EntryId, home: Home<'_>) -> Result<Undone> {
 pub struct Undoing<'w> {
     world: &'w World,
     home: Home<'w>,
-    committer: Option<Committer>,
+    filer: Option<Filer>,
     /// What else the user should know.
     remarks: Vec<String>,
 }
@@ -50,8 +50,8 @@ pub struct Undoing<'w> {
 impl<'w> Undoing<'w> {
     /// Finishes first what an interrupted run left unfinished.
     pub fn begin(world: &'w World, home: Home<'w>) -> Result<Self> {
-        let (committer, stuck) = relocate::begin(world, UNDONE)?;
-        Ok(Self { world, home, committer: Some(committer), remarks: stuck.remarks() })
+        let (filer, stuck) = relocate::begin(world, UNDONE)?;
+        Ok(Self { world, home, filer: Some(filer), remarks: stuck.remarks() })
     }
 
     /// What to say about mail that moved earlier and cannot be finished yet.
@@ -85,16 +85,16 @@ impl<'w> Undoing<'w> {
             remarks.push("what was filed into an mbox stays there".to_owned());
         }
         // After an error, the next call starts again, and finishes first what this one left.
-        let mut committer = match self.committer.take() {
-            Some(committer) => committer,
+        let mut filer = match self.filer.take() {
+            Some(filer) => filer,
             None => relocate::begin(self.world, UNDONE)?.0,
         };
-        if let Some(error) = committer.hindrance(&decided)? {
-            self.committer = Some(committer);
+        if let Some(error) = filer.hindrance(&decided)? {
+            self.filer = Some(filer);
             return Err(error);
         }
-        let stuck = committer.relocate(vec![decided])?.map(|(_, stuck)| stuck).unwrap_or_default();
-        self.committer = Some(committer);
+        let stuck = filer.relocate(vec![decided])?.map(|(_, stuck)| stuck).unwrap_or_default();
+        self.filer = Some(filer);
         let is_left = stuck.count() > 0;
         remarks.extend(stuck.remarks());
         remarks.extend(self.report_sent(id)?);
