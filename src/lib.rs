@@ -24,8 +24,8 @@
 //! | settle | [`state::Settlement`] | only from a `Published` | the server may delete its copy |
 //! | tell | [`state::OutboxRow`] | with the decision, in one transaction | marked as being sent before anything goes out |
 //!
-//! [`pipeline`] is the program: read it first. [`outbox`] says what becomes of outbox items. [`pass`] holds the steps,
-//! one file each. The next run finishes what a crash interrupted ([`deliver::recover()`]); a table in [`state`] and in
+//! [`pipeline`] is the program: read it first. [`pass`] holds its steps, one file each; [`tell`] sends outbox items, and
+//! [`outbox`] says what becomes of them; [`upkeep`] works on mail that is already filed. The next run finishes what a crash interrupted ([`deliver::recover()`]); a table in [`state`] and in
 //! `docs/durability.md` shows what a crash leaves behind at each point.
 //!
 //! # The order of the listing
@@ -33,8 +33,9 @@
 //! The modules below are listed in the order of the flow, and import only downwards:
 //!
 //! ```text
-//! cli > doctor > daemon > pipeline > pass > {source, filter, deliver, outbox} > state > decision > message > discover >
-//! {net, program} > config > providers > {charsets, error, clean, refusal, safeguard, secrets}
+//! cli > doctor > daemon > pipeline > {explain, submit, tell} > upkeep > pass > {source, filter, deliver, outbox} >
+//! state > decision > message > discover > {net, program} > config > providers >
+//! {charsets, error, clean, refusal, safeguard, secrets}
 //! ```
 //!
 //! The modules in braces do not import each other, except for the last two. [`filter`] uses no file, socket, clock or
@@ -46,6 +47,12 @@ pub mod cli;
 pub mod daemon;
 pub mod doctor;
 pub mod pipeline;
+
+pub mod explain;
+pub mod submit;
+pub mod tell;
+
+pub mod upkeep;
 
 pub mod pass;
 

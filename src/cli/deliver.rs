@@ -34,7 +34,7 @@ fn deliver(config: &Path, allow_root: bool, output: &Output) -> Result<()> {
     }
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let world = World { allow_root, ..World::open(&setup.config)? };
-    if let Err(e) = crate::pass::prune(&world) {
+    if let Err(e) = crate::upkeep::prune(&world) {
         // The message does not wait for it; tomorrow is another day.
         tracing::error!("{e}");
     }

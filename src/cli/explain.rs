@@ -13,9 +13,10 @@ use super::output::Output;
 use super::setup::Setup;
 use crate::clean;
 use crate::error::{Error, Kind, Result};
+use crate::explain::{self, Explanation};
 use crate::filter::{Engine, Refusal};
 use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, as_delivered, to_lf};
-use crate::pass::{self, Explanation, World};
+use crate::pass::World;
 
 /// The largest message that is read, in bytes.
 const MAX_MESSAGE_BYTES: u64 = 100 * 1024 * 1024;
@@ -78,7 +79,7 @@ fn explain(
     arguments: &Arguments,
     at: Option<Zoned>,
 ) -> Explanation {
-    pass::explain(world, engine, message, envelope, arguments.run_programs, at)
+    explain::explain(world, engine, message, envelope, arguments.run_programs, at)
 }
 
 /// The message files that a path stands for: itself, or those in `new` and `cur` if it is a Maildir.

@@ -17,8 +17,11 @@ use super::signals;
 use crate::daemon::order::{Answer, Order, give};
 use crate::error::{Error, Kind, Result};
 use crate::net::oauth;
-use crate::pass::{self, Passed, Relays, Report, Upkeep, World, on_own_thread};
+use crate::outbox::Relays;
+use crate::pass::{self, Passed, Report, World, on_own_thread};
 use crate::pipeline::{self, Job};
+use crate::tell;
+use crate::upkeep::{self, Upkeep};
 
 /// How many accounts are fetched at the same time.
 const AT_ONCE: usize = 8;
@@ -42,7 +45,7 @@ pub(super) fn run(config: &Path, accounts: &[String], allow_root: bool, output: 
         Ok(code)
     })?;
     let code = worse(worse(code, asked), held_up);
-    Ok(worse(code, said(pass::prune(&world).map(|()| 0), output)))
+    Ok(worse(code, said(upkeep::prune(&world).map(|()| 0), output)))
 }
 
 /// A mailsluice that runs owns its accounts: it looks at them, and what it says is said here. The others are returned.
@@ -144,7 +147,7 @@ async fn fetch_all(
         code = worse(code, report.exit_code());
     }
     if !stop.is_cancelled() {
-        let told = pass::tell(world, relays, SENDING, &stop).await.and_then(|told| {
+        let told = tell::tell(world, relays, SENDING, &stop).await.and_then(|told| {
             queue::report(&told, output);
             queue::code_of(&told, world, relays, output)
         });

@@ -11,7 +11,8 @@ use super::{fetch, refilter};
 use crate::clean;
 use crate::config::reader::suggest;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, Maintained, Upkeep, World};
+use crate::pass::World;
+use crate::upkeep::{self, Maintained, Upkeep};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -31,7 +32,7 @@ pub(super) fn run(config: &Path, arguments: &Arguments, allow_root: bool, output
     let world = World { allow_root, ..world };
     let mut code = 0;
     for upkeep in &chosen {
-        let maintained = pass::maintain(&world, upkeep, act, &mut |one| refilter::show(one, output))?;
+        let maintained = upkeep::maintain(&world, upkeep, act, &mut |one| refilter::show(one, output))?;
         for folder in maintained.missing.iter().filter(|_| !output.json && !output.quiet) {
             let (name, folder) = (clean::short(&maintained.name, 60), clean::short(folder, 80));
             output.talk(format_args!("{name}: there is no folder {folder} here yet"));
@@ -103,7 +104,7 @@ pub(super) async fn due(world: &World, upkeeps: Vec<Upkeep>, stop: &Cancellation
     let (world, stop, output) = (world.clone(), stop.clone(), *output);
     let work = move || {
         let mut code = 0;
-        pass::maintain_due(&world, &upkeeps, &|| stop.is_cancelled(), &mut |maintained| {
+        upkeep::maintain_due(&world, &upkeeps, &|| stop.is_cancelled(), &mut |maintained| {
             report(&maintained, false, &output);
             code = fetch::worse(code, maintained.exit_code());
         });

@@ -15,8 +15,10 @@ use super::table::{Fit, Table, TableColumn};
 use super::{signals, width};
 use crate::clean;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, OutboxReport, Relays, World};
+use crate::outbox::Relays;
+use crate::pass::World;
 use crate::state::{About, OutboxRow, OutboxState, RecipientEnd};
+use crate::tell::{self, OutboxReport};
 
 /// A pass that nobody waits for ends after this time. The next one sends the rest.
 const SENDING_TIMEOUT: Duration = Duration::from_secs(600);
@@ -183,7 +185,7 @@ fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
         let stop = signals::stop_token(output)?;
         let until = Instant::now() + OTHER_SENDER_TIMEOUT;
         loop {
-            let told = pass::tell(world, &relays, SENDING_TIMEOUT, &stop).await?;
+            let told = tell::tell(world, &relays, SENDING_TIMEOUT, &stop).await?;
             if !told.by_another || stop.is_cancelled() || Instant::now() > until {
                 return Ok::<_, Error>(told);
             }
@@ -203,7 +205,7 @@ pub(super) fn code_of(told: &OutboxReport, world: &World, relays: &Relays, outpu
     if told.later > 0 {
         return Ok(75);
     }
-    let resting = pass::resting(world, relays)?;
+    let resting = tell::resting(world, relays)?;
     resting.iter().for_each(|sentence| output.warn(format_args!("outbox: {sentence}")));
     Ok(if resting.is_empty() { 0 } else { 75 })
 }
@@ -247,7 +249,7 @@ fn retry(world: &World, ids: &[i64], output: &Output) -> Result<()> {
 fn drop_rows(world: &World, ids: &[i64], output: &Output) -> Result<u8> {
     for id in ids {
         find(world, *id)?;
-        if let Some(state) = pass::drop_row(world, *id)? {
+        if let Some(state) = tell::drop_row(world, *id)? {
             let text = format!("item {id} is {}; only what waits can be dropped", state.word());
             return Err(Error::permanent(Kind::Usage, text));
         }

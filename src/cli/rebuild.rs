@@ -6,8 +6,9 @@ use std::path::Path;
 use super::output::Output;
 use super::setup::Setup;
 use crate::error::{Error, Kind, Result};
-use crate::pass::{self, RebuildDoubt, World};
+use crate::pass::World;
 use crate::state::SqliteStore;
+use crate::upkeep::{self, RebuildDoubt};
 
 /// Sets a damaged database aside, and accepts a mail root that moved or was emptied on purpose.
 pub(super) fn run(config: &Path, yes: bool, output: &Output) -> Result<u8> {
@@ -25,14 +26,14 @@ pub(super) fn run(config: &Path, yes: bool, output: &Output) -> Result<u8> {
         did = true;
     }
     let world = World::open(&setup.config)?;
-    for RebuildDoubt::Root(why) in pass::doubts(&world)? {
+    for RebuildDoubt::Root(why) in upkeep::doubts(&world)? {
         output.talk(format_args!("{why}"));
         let root = setup.config.maildir.path.display();
         let question = format!("Take {root} as it is now? Mail that is missing there is not fetched again.");
         if !agreed(&question, yes, output)? {
             return Ok(1);
         }
-        pass::rebuild(&world)?;
+        upkeep::rebuild(&world)?;
         output.data(format_args!("{root} is the mail root now"));
         did = true;
     }

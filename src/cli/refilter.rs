@@ -17,7 +17,8 @@ use crate::config::reader::Base;
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::REFILTERED;
-use crate::pass::{Coming, Move, Refilter, RefilterLine, RefilterSummary, World};
+use crate::pass::World;
+use crate::upkeep::{Coming, Move, Refilter, RefilterLine, RefilterSummary};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

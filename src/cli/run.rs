@@ -13,7 +13,8 @@ use crate::config::MailRoot;
 use crate::config::problem::{Problem, Severity};
 use crate::daemon::{self, ConfigLoader, DaemonPlan, Event};
 use crate::error::{Error, Kind, Result};
-use crate::pass::{Relays, World};
+use crate::outbox::Relays;
+use crate::pass::World;
 use crate::pipeline::{self, Job};
 
 pub(super) fn run(config: &Path, allow_root: bool, output: &Output) -> Result<u8> {

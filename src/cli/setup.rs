@@ -24,8 +24,8 @@ use crate::config::{Config, Examined, FilterSource, Maintenance};
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::net::oauth;
-use crate::pass::Upkeep;
 use crate::pipeline::Job;
+use crate::upkeep::Upkeep;
 use crate::user;
 
 /// How long to wait for such a thread.

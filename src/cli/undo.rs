@@ -12,8 +12,9 @@ use crate::clean;
 use crate::config::template::FolderName;
 use crate::error::{Error, Kind, Result};
 use crate::message::REFILTERED;
-use crate::pass::{Undoing, Undone, World};
+use crate::pass::World;
 use crate::state::JournalEntry;
+use crate::upkeep::{Undoing, Undone};
 
 /// More in one range are rather a typing error.
 const MOST_IN_RANGE: usize = 10_000;

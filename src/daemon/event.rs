@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use tokio::sync::{broadcast, mpsc};
 
 use super::changes::ConfigChanges;
-use crate::pass::{Maintained, OutboxReport, Passed};
+use crate::pass::Passed;
+use crate::tell::OutboxReport;
+use crate::upkeep::Maintained;
 
 /// How many events wait for a slow reader before it loses some.
 const EVENT_QUEUE: usize = 1024;

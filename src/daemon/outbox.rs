@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::Daemon;
 use super::event::Event;
-use crate::pass::{self, on_own_thread};
+use crate::pass::on_own_thread;
+use crate::tell;
 
 /// How often the outbox is checked, because other processes put mail into it.
 const OUTBOX_POLL: Duration = Duration::from_secs(5);
@@ -20,7 +21,7 @@ pub(super) async fn empty(daemon: Arc<Daemon>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let (plan, stopped) = (daemon.plan(), stop.clone());
         // On a thread of its own, so that a panic on one message does not end the worker.
-        let task = on_own_thread(async move { pass::tell(&plan.world, &plan.relays, LONGEST_PASS, &stopped).await });
+        let task = on_own_thread(async move { tell::tell(&plan.world, &plan.relays, LONGEST_PASS, &stopped).await });
         match task.await {
             Ok(Ok(mut told)) => {
                 let remarks = told.remarks.clone();

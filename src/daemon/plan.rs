@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::error::Result;
-use crate::pass::{Relays, Upkeep, World};
+use crate::outbox::Relays;
+use crate::pass::World;
 use crate::pipeline::Job;
+use crate::upkeep::Upkeep;
 
 /// Everything that the config asks of the daemon.
 #[derive(Clone)]

@@ -20,6 +20,7 @@ use super::{ConfigLoader, Daemon, DaemonPlan, Hand, ORDER_QUEUE, Reloaded, Task}
 use crate::error::{Error, Kind};
 use crate::pass::{self, World};
 use crate::pipeline::Job;
+use crate::upkeep;
 
 /// Why the supervisor wakes up.
 enum SupervisorWake {
@@ -178,7 +179,7 @@ impl Supervisor {
     /// For a user who does not run `status`.
     async fn file_notice(&self, why: &Error) {
         let text = why.to_string();
-        if let Err(e) = self.daemon.plan().world.off(move |world| pass::tell_of_config(world, &text)).await {
+        if let Err(e) = self.daemon.plan().world.off(move |world| upkeep::tell_of_config(world, &text)).await {
             tracing::error!("a notice about the config could not be filed: {e}");
         }
     }

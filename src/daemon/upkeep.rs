@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use super::Daemon;
 use super::event::Event;
 use crate::net::oauth;
-use crate::pass::{self, Upkeep, World};
+use crate::pass::World;
+use crate::upkeep::{self, Upkeep};
 
 /// How often to check which item of `maintenance` is due. An item that failed is tried again then. The state is pruned
 /// as often.
@@ -32,10 +33,10 @@ pub(super) async fn keep_up(daemon: Arc<Daemon>, stop: CancellationToken) {
 }
 
 fn keep_up_once(world: &World, upkeeps: &[Upkeep], stop: &CancellationToken, tell: &dyn Fn(Event)) {
-    pass::maintain_due(world, upkeeps, &|| stop.is_cancelled(), &mut |maintained| {
+    upkeep::maintain_due(world, upkeeps, &|| stop.is_cancelled(), &mut |maintained| {
         tell(Event::Maintained(Arc::new(maintained)));
     });
-    if let Err(e) = pass::prune(world) {
+    if let Err(e) = upkeep::prune(world) {
         tracing::error!("{e}");
     }
 }

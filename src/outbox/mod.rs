@@ -24,7 +24,10 @@ pub mod compose;
 pub mod outcome;
 pub mod refusal;
 pub mod relay;
+mod relays;
 pub mod retry;
 pub mod sendmail;
 pub mod smtp;
 pub mod webhook;
+
+pub use relays::Relays;

@@ -1,27 +1,19 @@
-//! Commit: decide about a batch, stage its files, record it, publish it.
+//! Commit: decide about a batch, count what could not be fetched, and file the rest.
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::decide::{Arrived, Decide};
-use super::plan::{Decided, Here, Planner};
-use super::stuck::Stuck;
-use super::targets::Refused;
-use super::{Cause, Notice, Report, World, mounted, relocate};
+use super::filer::Filer;
+use super::{Cause, Notice};
 use crate::clean;
-use crate::config::template::Template;
-use crate::decision::Decision;
-use crate::deliver::{Plan, files_of, publish};
 use crate::error::{Error, Kind, Result};
-use crate::message::{Bytes, DELIVERED, Envelope, Flags, Key, Message, NOTICES, OUTBOX, Origin, REFILTERED};
+use crate::message::{Key, Origin};
 use crate::source::{FetchOutcome, Listed};
-use crate::state::{
-    Attempt, Entry, EntryId, KeyPurpose, Lock, Owned, Published, Recording, RememberedKey, Staged, Trouble,
-};
+use crate::state::{Attempt, KeyPurpose, Lock, Published, RememberedKey, Trouble};
 
 /// A message is set aside after this many failed attempts.
 pub(super) const MAX_FETCH_ATTEMPTS: u32 = 5;
@@ -38,53 +30,23 @@ pub(super) struct GivenUpMessage {
     pub(super) mark: RememberedKey,
 }
 
-/// Makes batches durable, one after the other.
+/// Decides about batches and files them, one after the other.
 pub struct Committer {
-    pub(super) world: World,
-    /// The name space that it writes to.
-    pub(super) owned: Arc<Owned>,
-    pub(super) account: String,
+    /// What files the messages, and notices about them.
+    pub filer: Filer,
     pub(super) engine: Arc<dyn Decide>,
-    into: Template,
     /// When the open folder was first listed.
     pub(super) first_look: Option<Timestamp>,
     /// The first run of the account, or `None` if its messages come from no server.
     pub(super) first_run: Option<Timestamp>,
     /// Failed attempts at the messages of the open folder.
     pub(super) attempts: HashMap<Vec<u8>, Attempt>,
-    /// Rows that are published and not marked done yet. The next transaction marks them.
-    done: Vec<EntryId>,
-    /// Whether nothing may go to the inbox instead of a target that cannot take it.
-    only_as_decided: bool,
-    /// Targets that could not take messages of the batch at hand.
-    refused: Refused,
-    /// What was done.
-    pub report: Report,
 }
 
 impl Committer {
-    /// Starts for one account; its name is only for people.
-    pub fn new(world: &World, owned: &Arc<Owned>, account: &str, engine: Arc<dyn Decide>, into: Template) -> Self {
-        Self {
-            world: world.clone(),
-            owned: Arc::clone(owned),
-            account: account.to_owned(),
-            engine,
-            into,
-            first_look: None,
-            first_run: None,
-            attempts: HashMap::new(),
-            done: Vec::new(),
-            only_as_decided: false,
-            refused: Refused::default(),
-            report: Report::of(account),
-        }
-    }
-
-    /// Reports an error where a target cannot take a message, instead of filing the message in the inbox.
-    #[must_use]
-    pub(super) fn only_as_decided(self) -> Self {
-        Self { only_as_decided: true, ..self }
+    /// Decides with these rules.
+    pub fn new(filer: Filer, engine: Arc<dyn Decide>) -> Self {
+        Self { filer, engine, first_look: None, first_run: None, attempts: HashMap::new() }
     }
 
     /// The messages come from an account whose first run was then.
@@ -96,14 +58,19 @@ impl Committer {
     /// Hands everything over to the thread that commits, and leaves an empty committer behind.
     #[must_use]
     pub fn take(&mut self) -> Self {
-        let empty = Self::new(&self.world, &self.owned, &self.account, Arc::clone(&self.engine), self.into.clone());
-        std::mem::replace(self, empty)
+        Self {
+            filer: self.filer.take(),
+            engine: Arc::clone(&self.engine),
+            first_look: self.first_look.take(),
+            first_run: self.first_run.take(),
+            attempts: std::mem::take(&mut self.attempts),
+        }
     }
 
     /// Reads what is known of a folder: when it was first listed, and the failed attempts at its messages.
     pub fn begin_folder(&mut self, origin: &Origin) -> Result<()> {
-        self.first_look = Some(self.world.store.first_look(&self.owned, origin, self.world.now())?);
-        self.attempts = self.world.store.attempts(origin)?;
+        self.first_look = Some(self.filer.world.store.first_look(&self.filer.owned, origin, self.filer.world.now())?);
+        self.attempts = self.filer.world.store.attempts(origin)?;
         Ok(())
     }
 
@@ -121,23 +88,8 @@ impl Committer {
 
     /// Does the same for messages from standard input, which were never listed on a server.
     pub fn begin_stdin(&mut self, origin: &Origin) -> Result<()> {
-        self.attempts = self.world.store.attempts(origin)?;
+        self.attempts = self.filer.world.store.attempts(origin)?;
         Ok(())
-    }
-
-    /// The account that the keys of notices name. The slots of `deliver` share one. The outbox and the commands that
-    /// move mail share another, because each finishes what the other left unfinished and reports what cannot be
-    /// finished.
-    fn notice_account(&self) -> &str {
-        match self.owned.space() {
-            _ if self.account == DELIVERED => DELIVERED,
-            REFILTERED => OUTBOX,
-            space => space,
-        }
-    }
-
-    pub(super) fn planner(&self) -> Planner<'_> {
-        Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into }
     }
 
     /// Makes everything in the batch safe, except for what is deferred. Whatever is in the result may be settled.
@@ -146,7 +98,7 @@ impl Committer {
         let mut given_up = Vec::new();
         for item in items {
             match item {
-                FetchOutcome::Fetched(fetched) => arrived.push(Arrived::new(&self.world, fetched)),
+                FetchOutcome::Fetched(fetched) => arrived.push(Arrived::new(&self.filer.world, fetched)),
                 FetchOutcome::Failed(key, error) => given_up.extend(self.count_failure(key, &error)?),
                 FetchOutcome::Doubtful { envelope, bytes, error } => {
                     given_up.extend(self.doubtful(envelope, bytes, &error)?)
@@ -164,12 +116,8 @@ impl Committer {
             return Ok(());
         }
         let (notices, marks): (Vec<_>, Vec<_>) = given_up.into_iter().map(|it| (it.notice, (it.key, it.mark))).unzip();
-        self.notify_all(notices)?;
-        self.world.store.mark(&self.owned, &marks)
-    }
-
-    fn notify_all(&mut self, notices: Vec<Notice>) -> Result<()> {
-        Notice::gather(notices).iter().try_for_each(|notice| self.notify(notice))
+        self.filer.notify_all(notices)?;
+        self.filer.world.store.mark(&self.filer.owned, &marks)
     }
 
     /// Decides the whole batch again when another process has changed what was read while deciding. A process that has
@@ -182,145 +130,19 @@ impl Committer {
             let decided = self.decide_all(&mut arrived, &mut notices)?;
             // The notices before the messages that they are about: after a crash in between, the program would not say
             // it again.
-            self.notify_all(notices)?;
+            self.filer.notify_all(notices)?;
             if reads_lock.is_none() && decided.iter().any(|one| !one.decision.reads.is_empty()) {
                 // Without the lock, it is only less likely to succeed.
-                reads_lock = Lock::take(&self.world.locks(), "(what rules read)", READS_LOCK_TIMEOUT).ok();
+                reads_lock = Lock::take(&self.filer.world.locks(), "(what rules read)", READS_LOCK_TIMEOUT).ok();
             }
-            if let Some(published) = self.make_durable(decided)? {
+            if let Some(published) = self.filer.make_durable(decided)? {
                 return Ok(published);
             }
-            tracing::info!("{}: what the rules had read has changed; asking them again", self.account);
+            tracing::info!("{}: what the rules had read has changed; asking them again", self.filer.account);
         }
         let text =
             format!("deciding about {} messages: what the rules read changed {MAX_DECISIONS} times", arrived.len());
         Err(Error::transient(Kind::Busy, text))
-    }
-
-    /// Marks what is published as done.
-    pub fn finish(&mut self) -> Result<()> {
-        self.world.store.finish(&self.owned, &std::mem::take(&mut self.done))
-    }
-
-    /// Does the same, except for what waits for a folder.
-    pub(super) fn finish_but(&mut self, stuck: &Stuck) -> Result<()> {
-        self.done.retain(|id| !stuck.has(*id));
-        self.finish()
-    }
-
-    /// Files a message of mailsluice itself, once for each key.
-    pub fn notify(&mut self, notice: &Notice) -> Result<()> {
-        let now = self.world.now();
-        let key = notice.key(self.notice_account(), now);
-        if self.world.store.remembered(&key)?.is_some() {
-            return Ok(());
-        }
-        let message = notice.message(now, &self.world.host);
-        self.keep(key, message, "a notice of mailsluice").map(drop)
-    }
-
-    /// Files bytes that no server has any more, without asking the rules.
-    pub fn rescue(&mut self, key: Key, bytes: Vec<u8>) -> Result<Published> {
-        let why = "found staged after a crash; the server does not list it any more";
-        self.keep(key, Message::new(Bytes::Memory(bytes)), why)
-    }
-
-    /// Files a message in the inbox. Nothing is read from the state for this, so nothing can have changed.
-    pub(super) fn keep(&mut self, key: Key, message: Message, why: &str) -> Result<Published> {
-        self.carry_out(key, message, Decision::keep(why))
-    }
-
-    /// Files a message whose only copy was in the spool. The file keeps the name by which a lost state recognises it.
-    pub(super) fn keep_spooled(&mut self, key: Key, message: Message, spooled: &Path, why: &str) -> Result<Published> {
-        let base = relocate::out_of_spool(&self.world, spooled, &key, self.world.now());
-        self.carry_out_at(key, message, Decision::keep(why), base)
-    }
-
-    /// Carries out a decision that was made without rules.
-    pub(super) fn carry_out(&mut self, key: Key, message: Message, decision: Decision) -> Result<Published> {
-        self.carry_out_at(key, message, decision, None)
-    }
-
-    fn carry_out_at(
-        &mut self,
-        key: Key,
-        message: Message,
-        decision: Decision,
-        base: Option<Here>,
-    ) -> Result<Published> {
-        let envelope = Envelope { key, arrived: self.world.now(), flags: Flags::default(), announced: 0 };
-        let decided = Decided { envelope, message: Arc::new(message), decision, base };
-        Ok(self.make_durable(vec![decided])?.unwrap_or_default())
-    }
-
-    /// Returns `None` and does nothing if what a decision read from the state has changed.
-    pub(super) fn make_durable(&mut self, decided: Vec<Decided>) -> Result<Option<Published>> {
-        if decided.is_empty() {
-            return Ok(Some(Published::default()));
-        }
-        let (staged, remarks, came_in) = self.stage(decided)?;
-        let stager = self.world.stager(&self.owned);
-        let files = files_of(&staged);
-        let lines = lines_about(&staged);
-        let recorded = match self.world.store.record(&self.owned, staged, &self.done) {
-            Ok(Recording::Recorded(recorded)) => recorded,
-            Ok(Recording::Changed(_)) => {
-                stager.unstage(&files, &came_in)?;
-                self.owned.is_staging(false);
-                return Ok(None);
-            }
-            Err(error) => {
-                // Nothing was settled. Whatever the state says now, the message is fetched again.
-                stager.unstage(&files, &came_in).ok();
-                return Err(error);
-            }
-        };
-        self.done.clear();
-        let published = publish(&*self.world.disk, &self.owned, recorded)?;
-        self.done.extend(published.ids());
-        self.drop_spool_files(came_in, &published)?;
-        self.owned.is_staging(false);
-        self.report.remarks.extend(remarks);
-        self.count(&published);
-        lines.iter().for_each(|line| tracing::info!("{line}"));
-        for notice in std::mem::take(&mut self.refused).notices(&self.account) {
-            // The messages are filed. An error would make the caller deliver them again.
-            if let Err(e) = self.notify(&notice) {
-                self.report
-                    .remarks
-                    .push(format!("a notice could not be filed ({e}): {}", clean::line(notice.text.as_bytes())));
-            }
-        }
-        Ok(Some(published))
-    }
-
-    /// Writes the files of a batch. Where a folder cannot take its messages, they are staged for the inbox.
-    fn stage(&mut self, decided: Vec<Decided>) -> Result<(Staged, Vec<String>, Vec<PathBuf>)> {
-        mounted(&self.world)?;
-        loop {
-            let planner = Planner { world: &self.world, owned: &self.owned, account: &self.account, into: &self.into };
-            let mut decided = decided.clone();
-            self.refused.redirect(&mut decided, &planner);
-            let staged = planner.plan_all(decided).and_then(|(plans, remarks)| {
-                let came_in = plans.iter().filter_map(Plan::came_in).map(PathBuf::from).collect();
-                let staged = self.world.stager(&self.owned).stage(plans)?;
-                Ok((staged, remarks, came_in))
-            });
-            match staged {
-                Ok(staged) => return Ok(staged),
-                // Mail that is already in a folder stays where it is.
-                Err(error) if self.only_as_decided || self.owned.space() == REFILTERED => return Err(error),
-                // Each target is recorded once, so the loop ends.
-                Err(error) => self.refused.record(error, &planner)?,
-            }
-        }
-    }
-
-    /// Big messages were copied from the spool into their folders. The spool keeps what is discarded or sent.
-    fn drop_spool_files(&self, came_in: Vec<PathBuf>, published: &Published) -> Result<()> {
-        let stays: BTreeSet<&PathBuf> = published.entries().flat_map(Entry::in_spool).collect();
-        let goes = came_in.iter().filter(|path| !stays.contains(path));
-        goes.into_iter().try_for_each(|path| super::leftovers::remove(&self.world, path))
     }
 
     /// Counts a message that the server could not give. After [`MAX_FETCH_ATTEMPTS`] it is set aside and the user gets
@@ -330,17 +152,19 @@ impl Committer {
         if self.count_attempt(&key, &cause)? < MAX_FETCH_ATTEMPTS {
             return Ok(None);
         }
-        let mark = RememberedKey::unread(KeyPurpose::SetAside, 0, self.world.now());
+        let mark = RememberedKey::unread(KeyPurpose::SetAside, 0, self.filer.world.now());
         let notice = self.set_aside(&key, &cause);
         Ok(Some(GivenUpMessage { key, mark, notice }))
     }
 
     pub(super) fn count_attempt(&mut self, key: &Key, cause: &str) -> Result<u32> {
-        let now = self.world.now();
-        let Attempt { count, .. } = self.world.store.attempt(&self.owned, key, Trouble::Fetch, cause, now)?;
+        let now = self.filer.world.now();
+        let Attempt { count, .. } =
+            self.filer.world.store.attempt(&self.filer.owned, key, Trouble::Fetch, cause, now)?;
         tracing::warn!("{key}: {cause} (attempt {count})");
-        self.report.failed += 1;
-        self.report
+        self.filer.report.failed += 1;
+        self.filer
+            .report
             .remarks
             .push(format!("{key} could not be fetched (attempt {count} of {MAX_FETCH_ATTEMPTS}): {cause}"));
         Ok(count)
@@ -351,34 +175,6 @@ impl Committer {
             "The message {key} could not be fetched in {MAX_FETCH_ATTEMPTS} attempts: {why}.\n\nIt stays on the server and is \
              tried again in 24 hours. Other mail is not held up by it."
         );
-        Notice { cause: Cause::SetAside, account: self.account.clone(), text }
+        Notice { cause: Cause::SetAside, account: self.filer.account.clone(), text }
     }
-
-    fn count(&mut self, published: &Published) {
-        let folders = &self.world.folders;
-        for entry in published.entries().filter(|e| e.key.origin.folder != NOTICES) {
-            self.report.new += 1;
-            self.report.bytes += entry.size;
-            self.report.told += u64::from(!entry.tellings.is_empty());
-            if entry.is_filed_nowhere() && entry.tellings.is_empty() {
-                self.report.discarded += 1;
-            }
-            let maildirs = entry.targets.iter().map(|target| folders.name_of(&target.maildir));
-            for name in maildirs.chain(entry.mboxes.iter().map(|mbox| folders.name_of_mbox(&mbox.file))) {
-                *self.report.folders.entry(name).or_default() += 1;
-            }
-        }
-    }
-}
-
-/// One line for each message, for `-v`. What people write, such as the subject, does not belong into the log of a service.
-fn lines_about(staged: &Staged) -> Vec<String> {
-    if !tracing::enabled!(tracing::Level::INFO) {
-        return Vec::new();
-    }
-    let line = |entry: &Entry| {
-        let (outcome, rule) = (clean::short(&entry.outcome, 100), clean::short(&entry.rule, 60));
-        format!("{}, {} bytes: {outcome} (by {rule})", entry.key, entry.size)
-    };
-    staged.entries().iter().map(line).collect()
 }

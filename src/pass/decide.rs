@@ -29,7 +29,7 @@ const MAX_DEFERRALS: u32 = 10;
 /// and for how long. Then it is kept.
 const LONGEST_DEFERRAL: SignedDuration = SignedDuration::from_hours(24);
 
-/// What decides about messages: compiled rules, or a substitute in tests.
+/// What decides about messages: compiled rules, the newest rules of a daemon, or a substitute in tests.
 pub trait Decide: std::fmt::Debug + Send + Sync {
     /// Decides about a message, or asks to be asked later.
     fn decide(&self, message: &Arc<Message>, envelope: &Envelope, facts: &dyn Facts) -> Result<Decision, Deferral>;
@@ -78,13 +78,13 @@ impl Committer {
                     None => continue,
                 },
             };
-            let decision = untold(&self.world, decision, &one.envelope, &one.message)?;
+            let decision = untold(&self.filer.world, decision, &one.envelope, &one.message)?;
             let (envelope, message) = (one.envelope.clone(), Arc::clone(&one.message));
             decided.push(Decided { envelope, message, decision, base: None });
             earlier.extend(decided.last().map(|last| writes(std::slice::from_ref(last))).unwrap_or_default());
             arrived.push(one);
         }
-        self.world.store.deciding(&self.owned, None)?;
+        self.filer.world.store.deciding(&self.filer.owned, None)?;
         Ok(decided)
     }
 
@@ -99,11 +99,11 @@ impl Committer {
             let decision = Decision::keep("filed without rules: the program died twice while deciding about it");
             return Ok(Verdict::Decided(decision));
         }
-        self.world.store.deciding(&self.owned, Some(&envelope.key))?;
+        self.filer.world.store.deciding(&self.filer.owned, Some(&envelope.key))?;
         let (key, arrived) = (&envelope.key, envelope.arrived);
         let came = self.first_run.map(|first_run| FirstRunMessage { key, arrived, first_run });
         let first_look = self.first_look;
-        let facts = WorldFacts { earlier, first_look, came, programs: true, ..WorldFacts::new(&self.world) };
+        let facts = WorldFacts { earlier, first_look, came, programs: true, ..WorldFacts::new(&self.filer.world) };
         // A rule cannot panic itself, but a library below it might.
         let seen = self.as_seen(envelope);
         let asked = catch_unwind(AssertUnwindSafe(|| self.engine.decide(message, &seen, &facts)));
@@ -125,10 +125,10 @@ impl Committer {
     /// Rules know an account by its current name.
     fn as_seen<'e>(&self, envelope: &'e Envelope) -> Cow<'e, Envelope> {
         let origin = &envelope.key.origin;
-        if origin.account == self.account || origin.account != self.owned.space() {
+        if origin.account == self.filer.account || origin.account != self.filer.owned.space() {
             return Cow::Borrowed(envelope);
         }
-        let called = Arc::new(Origin { account: self.account.clone(), ..(**origin).clone() });
+        let called = Arc::new(Origin { account: self.filer.account.clone(), ..(**origin).clone() });
         Cow::Owned(Envelope { key: Key::new(&called, envelope.key.id.clone()), ..envelope.clone() })
     }
 
@@ -156,18 +156,19 @@ impl Committer {
     /// Counts a deferral. Returns the cause when the message was deferred for too long.
     fn defer(&mut self, one: &Arrived, deferral: &Deferral) -> Result<Option<String>> {
         let key = &one.envelope.key;
-        let now = self.world.now();
+        let now = self.filer.world.now();
         let (rule, cause) = (clean::short(&deferral.rule, 100), clean::line(deferral.cause.as_bytes()));
         let cause = format!("the rule `{rule}` deferred it: {cause}");
-        let attempt = self.world.store.attempt(&self.owned, key, Trouble::Deferred, &cause, now)?;
-        let is_too_old = now.duration_since(attempt.first) >= LONGEST_DEFERRAL && self.world.is_time_plausible()?;
+        let attempt = self.filer.world.store.attempt(&self.filer.owned, key, Trouble::Deferred, &cause, now)?;
+        let is_too_old =
+            now.duration_since(attempt.first) >= LONGEST_DEFERRAL && self.filer.world.is_time_plausible()?;
         if attempt.count >= MAX_DEFERRALS || is_too_old {
             return Ok(Some(format!("{cause} ({} times since {})", attempt.count, attempt.first)));
         }
-        self.report.deferred += 1;
-        self.report.remarks.push(format!("{key}: {cause} (attempt {} of {MAX_DEFERRALS})", attempt.count));
+        self.filer.report.deferred += 1;
+        self.filer.report.remarks.push(format!("{key}: {cause} (attempt {} of {MAX_DEFERRALS})", attempt.count));
         if let Bytes::Spooled { path, .. } = one.message.bytes() {
-            super::leftovers::remove(&self.world, path)?;
+            super::leftovers::remove(&self.filer.world, path)?;
         }
         Ok(None)
     }
@@ -176,7 +177,7 @@ impl Committer {
     fn unfiltered_notice(&self, cause: Cause, one: &Arrived, why: &str) -> Notice {
         let subject = clean::short(one.message.first("Subject").unwrap_or_default(), 200);
         let text = unfiltered_text(&one.envelope.key, &subject, why);
-        Notice { cause, account: self.account.clone(), text }
+        Notice { cause, account: self.filer.account.clone(), text }
     }
 }
 

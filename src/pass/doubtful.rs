@@ -27,16 +27,16 @@ impl Committer {
         }
         let (key, announced) = (envelope.key.clone(), envelope.announced);
         let part = part_of(&key, bytes.length());
-        if self.world.store.remembered(&part)?.is_none() {
+        if self.filer.world.store.remembered(&part)?.is_none() {
             let decision = Decision::keep(format!("filed without rules: {cause}"));
-            let message = Arc::new(self.world.message(bytes));
+            let message = Arc::new(self.filer.world.message(bytes));
             let envelope = Envelope { key: part, ..envelope };
-            self.make_durable(vec![Decided { envelope, message, decision, base: None }])?;
+            self.filer.make_durable(vec![Decided { envelope, message, decision, base: None }])?;
         } else {
             // The run that filed it died before it could remember the mark.
             self.drop_spooled(&bytes)?;
         }
-        let mark = RememberedKey::unread(KeyPurpose::Doubtful, announced, self.world.now());
+        let mark = RememberedKey::unread(KeyPurpose::Doubtful, announced, self.filer.world.now());
         let notice = self.not_whole(&key, &cause);
         Ok(Some(GivenUpMessage { key, mark, notice }))
     }
@@ -47,12 +47,12 @@ impl Committer {
              message stays on the server whatever the account's `retention` says, and is fetched again when the \
              server describes it differently."
         );
-        Notice { cause: Cause::Doubtful, account: self.account.clone(), text }
+        Notice { cause: Cause::Doubtful, account: self.filer.account.clone(), text }
     }
 
     fn drop_spooled(&self, bytes: &Bytes) -> Result<()> {
         match bytes {
-            Bytes::Spooled { path, .. } => super::leftovers::remove(&self.world, path),
+            Bytes::Spooled { path, .. } => super::leftovers::remove(&self.filer.world, path),
             Bytes::Memory(_) | Bytes::Rehead { .. } => Ok(()),
         }
     }

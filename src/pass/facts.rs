@@ -25,25 +25,25 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_LIST_BYTES: usize = MAX_FILE as usize;
 
 /// Answers from clock, state and programs.
-pub(super) struct WorldFacts<'a> {
-    pub(super) world: &'a World,
+pub(crate) struct WorldFacts<'a> {
+    pub(crate) world: &'a World,
     /// What the messages before this one in the batch will write, in their order.
-    pub(super) earlier: &'a [Write],
+    pub(crate) earlier: &'a [Write],
     /// When the folder was first listed.
-    pub(super) first_look: Option<Timestamp>,
+    pub(crate) first_look: Option<Timestamp>,
     /// The message, if it comes from an account.
-    pub(super) came: Option<FirstRunMessage<'a>>,
+    pub(crate) came: Option<FirstRunMessage<'a>>,
     /// Whether programs are started.
-    pub(super) programs: bool,
+    pub(crate) programs: bool,
     /// Another time than the present.
-    pub(super) at: Option<Zoned>,
+    pub(crate) at: Option<Zoned>,
     /// A program was stopped because mailsluice is to stop, so the decision is worth nothing.
-    pub(super) is_broken_off: AtomicBool,
+    pub(crate) is_broken_off: AtomicBool,
 }
 
 impl<'a> WorldFacts<'a> {
     /// Without programs and without what is known about a single message.
-    pub(super) fn new(world: &'a World) -> Self {
+    pub(crate) fn new(world: &'a World) -> Self {
         let is_broken_off = AtomicBool::default();
         Self { world, earlier: &[], first_look: None, came: None, programs: false, at: None, is_broken_off }
     }

@@ -72,7 +72,7 @@ impl LastWalks {
     }
 
     /// Whether a file of the message that has this path in the spool is below the mail root.
-    pub(super) fn is_spooled_published(&self, world: &World, spooled: &Path) -> Result<bool> {
+    pub(crate) fn is_spooled_published(&self, world: &World, spooled: &Path) -> Result<bool> {
         let Some((name, tag)) = DeliveryName::of_spooled(spooled) else { return Ok(false) };
         Ok(self.published_by_tag(world, &tag)?.contains(&name))
     }
@@ -156,7 +156,7 @@ impl Leftovers {
 
     /// Removes all of them, because everything in them is written again from what is recorded. A file in a folder that
     /// cannot be written does no harm and is left to the next run. Returns whether all of them are gone.
-    pub(super) fn remove_all(self, world: &World) -> Result<bool> {
+    pub(crate) fn remove_all(self, world: &World) -> Result<bool> {
         let (mut removed, mut all) = (Vec::new(), true);
         for path in self.orphans.into_values().flatten() {
             match remove(world, &path) {
@@ -241,7 +241,7 @@ fn sync_dirs_of(world: &World, files: &[PathBuf]) -> Result<()> {
 
 /// Removes what a crash left, unless a row names it by now: a message that was fetched since may have the same name in
 /// the spool.
-pub(super) fn remove(world: &World, path: &Path) -> Result<()> {
+pub(crate) fn remove(world: &World, path: &Path) -> Result<()> {
     if path.starts_with(world.spool_folder()) && world.store.is_spooled(path)? {
         return Ok(());
     }

@@ -94,7 +94,7 @@ fn begin(world: &World) -> Result<Mounted> {
 }
 
 /// Accepts all roots as they are.
-pub(super) fn accept_all(world: &World) -> Result<Mounted> {
+pub(crate) fn accept_all(world: &World) -> Result<Mounted> {
     let mounted = accept(world)?;
     roots::accept(world)?;
     Ok(mounted)

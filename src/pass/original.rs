@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::World;
+use super::files::name_of;
 use crate::decision::Decision;
 use crate::error::{Error, Result};
 use crate::message::{Message, is_edited_name, lasting_name};
@@ -36,16 +37,16 @@ pub(super) fn to_keep(
 
 /// A message as it was before its rules.
 #[derive(Debug)]
-pub(super) struct OriginalMessage {
-    pub(super) message: Message,
+pub(crate) struct OriginalMessage {
+    pub(crate) message: Message,
     /// Whether this is the kept original, and not the file in a folder.
-    pub(super) is_original: bool,
+    pub(crate) is_original: bool,
     /// What differs from the message as it was.
-    pub(super) remark: Option<&'static str>,
+    pub(crate) remark: Option<&'static str>,
 }
 
 /// The message of a journal entry before its rules: from its original, else from its files, else from the spool.
-pub(super) fn find(
+pub(crate) fn find(
     world: &World,
     entry: &JournalEntry,
     files: &[PathBuf],
@@ -123,10 +124,4 @@ fn read(world: &World, path: &Path) -> Result<Message> {
 
 fn is_there(world: &World, path: &Path) -> Result<bool> {
     world.disk.exists(path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))
-}
-
-/// The name of a file without its flags.
-pub(super) fn name_of(path: &Path) -> String {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    name.split(":2,").next().unwrap_or_default().to_owned()
 }

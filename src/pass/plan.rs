@@ -21,31 +21,31 @@ const NO_LETTER_LEFT: &str = "all 26 keywords of that folder are taken";
 
 /// A message with what was decided about it.
 #[derive(Clone, Debug)]
-pub(super) struct Decided {
-    pub(super) envelope: Envelope,
-    pub(super) message: Arc<Message>,
-    pub(super) decision: Decision,
+pub(crate) struct Decided {
+    pub(crate) envelope: Envelope,
+    pub(crate) message: Arc<Message>,
+    pub(crate) decision: Decision,
     /// Where the message is, if it is already filed.
-    pub(super) base: Option<Here>,
+    pub(crate) base: Option<Here>,
 }
 
 /// The place of a message that moves.
 #[derive(Clone, Debug)]
-pub(super) struct Here {
+pub(crate) struct Here {
     /// The file name that the message gets.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The files that the message leaves.
-    pub(super) leaves: Vec<Leaving>,
+    pub(crate) leaves: Vec<Leaving>,
 }
 
 impl Decided {
     /// The files that the message leaves.
-    pub(super) fn leaves(&self) -> &[Leaving] {
+    pub(crate) fn leaves(&self) -> &[Leaving] {
         self.base.as_ref().map_or(&[], |here| &here.leaves)
     }
 
     /// How many of its bytes are in memory.
-    pub(super) fn in_memory(&self) -> usize {
+    pub(crate) fn in_memory(&self) -> usize {
         let versions = self.decision.edited.iter().chain([&self.message]);
         versions.map(|message| message.bytes().beginning().len()).sum()
     }

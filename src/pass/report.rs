@@ -132,7 +132,7 @@ impl From<&Report> for Passed {
 }
 
 /// The exit code for several errors: a permanent error counts more than a transient one.
-pub(super) fn exit_code(errors: &[Error]) -> u8 {
+pub(crate) fn exit_code(errors: &[Error]) -> u8 {
     let permanent = errors.iter().find(|e| !e.is_transient() && e.kind() != Kind::Stopped);
     match permanent {
         Some(error) => error.exit_code(),

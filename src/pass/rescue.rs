@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::files::files_of;
 use super::plan::about;
-use super::relocate::files_of;
-use super::{Cause, Committer, Leftovers, Notice, World};
+use super::{Cause, Filer, Leftovers, Notice, World};
 use crate::clean;
 use crate::config::Protocol;
 use crate::error::{Error, Result};
@@ -23,7 +23,7 @@ pub fn fetch_again(
     protocol: Protocol,
     listing: &Listing,
     lost: &mut Vec<Unfinished>,
-    committer: &mut Committer,
+    filer: &mut Filer,
 ) -> Result<()> {
     let is_listed = |row: &mut Unfinished| row.key.origin == listing.origin && listing.ids.contains(&row.key.id);
     for row in lost.extract_if(.., is_listed) {
@@ -40,11 +40,11 @@ pub fn fetch_again(
         is_of_folder && (origin != listed || protocol == Protocol::Pop3)
     };
     // The server may not have these messages any more, so the user gets the notice first.
-    tell_of_lost(world, owned, lost.extract_if(.., may_be_renumbered).collect(), committer)
+    tell_of_lost(world, owned, lost.extract_if(.., may_be_renumbered).collect(), filer)
 }
 
 /// Files a notice for each message that was recorded, has no file, and is not listed. Nothing more can be done for it.
-pub fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, committer: &mut Committer) -> Result<()> {
+pub fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, filer: &mut Filer) -> Result<()> {
     for row in lost {
         let (from, subject) = (clean::short(&row.about.from, 100), clean::short(&row.about.subject, 200));
         let text = format!(
@@ -54,14 +54,14 @@ pub fn tell_of_lost(world: &World, owned: &Owned, lost: Vec<Unfinished>, committ
              `tmp/` after a crash.",
             row.key, row.id
         );
-        committer.notify(&Notice { cause: Cause::NeverPublished, account: committer.report.account.clone(), text })?;
+        filer.notify(&Notice { cause: Cause::NeverPublished, account: filer.report.account.clone(), text })?;
         world.store.again(owned, &row)?;
     }
     Ok(())
 }
 
 /// Files staged messages that no folder lists any more: the staged files may be the only copies.
-pub fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committer: &mut Committer) -> Result<()> {
+pub fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, filer: &mut Filer) -> Result<()> {
     let origin = Arc::new(Origin { account: space.to_owned(), folder: message::RECOVERED.to_owned(), generation: 0 });
     for (name, paths) in leftovers.unlisted(world)? {
         let Some(path) = paths.first() else { continue };
@@ -73,15 +73,15 @@ pub fn rescue_unlisted(world: &World, space: &str, leftovers: Leftovers, committ
                 Leftovers::remove(world, &paths)?;
                 continue;
             }
-            committer.rescue(key, bytes)?;
+            filer.rescue(key, bytes)?;
         }
         let text = format!(
             "After a crash, a file of the message {} was found, complete or not. The server does not list the message any \
              more. It is in the inbox now.",
             name.as_str()
         );
-        let account = committer.report.account.clone();
-        committer.notify(&Notice { cause: Cause::Recovered, account, text })?;
+        let account = filer.report.account.clone();
+        filer.notify(&Notice { cause: Cause::Recovered, account, text })?;
         Leftovers::remove(world, &paths)?;
     }
     Ok(())

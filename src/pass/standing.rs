@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use jiff::SignedDuration;
 
-use super::{Cause, Committer, Notice, World};
+use super::{Cause, Filer, Notice, World};
 use crate::clean;
 use crate::error::{Error, Result};
 use crate::source::Chosen;
@@ -20,18 +20,18 @@ const ALL_FOLDERS: &str = "(folders)";
 
 /// Records the folders that the config asks for and the server does not have, and ends the problems of folders that are
 /// no longer fetched.
-pub fn stand_for_folders(world: &World, owned: &Owned, chosen: &Chosen, committer: &mut Committer) -> Result<()> {
+pub fn stand_for_folders(world: &World, owned: &Owned, chosen: &Chosen, filer: &mut Filer) -> Result<()> {
     let fetched: HashSet<String> = chosen.folders.iter().map(|folder| clean::line(folder.as_bytes())).collect();
     for it in world.store.standing()?.into_iter().filter(|it| it.space == owned.space()) {
         if it.about != ALL_FOLDERS && !fetched.contains(&it.about) {
             world.store.end_standing(owned, &it.about)?;
         }
     }
-    stand(world, owned, ALL_FOLDERS, &chosen.errors, committer)
+    stand(world, owned, ALL_FOLDERS, &chosen.errors, filer)
 }
 
 /// Records what is not done about a folder, or that everything is done. The caller reports `errors`.
-pub fn stand(world: &World, owned: &Owned, about: &str, errors: &[Error], committer: &mut Committer) -> Result<()> {
+pub fn stand(world: &World, owned: &Owned, about: &str, errors: &[Error], filer: &mut Filer) -> Result<()> {
     let (space, about) = (owned.space(), clean::line(about.as_bytes()));
     let before = world.store.standing()?.into_iter().find(|it| it.space == space && it.about == about);
     if errors.is_empty() {
@@ -48,8 +48,8 @@ pub fn stand(world: &World, owned: &Owned, about: &str, errors: &[Error], commit
              `mailsluice check` shows it, with all other open problems.",
             text.trim_end_matches('.')
         );
-        let account = committer.report.account.clone();
-        committer.notify(&Notice { cause: Cause::NotDone, account, text })?;
+        let account = filer.report.account.clone();
+        filer.notify(&Notice { cause: Cause::NotDone, account, text })?;
     }
     let it = Standing { space: space.to_owned(), about, text, since, is_told: was_told || is_lasting };
     if before.as_ref() == Some(&it) { Ok(()) } else { world.store.set_standing(owned, &it) }

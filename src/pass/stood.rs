@@ -39,10 +39,10 @@ pub(super) fn mark_stood(
 
 /// A message and the first run of its account.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FirstRunMessage<'a> {
-    pub(super) key: &'a Key,
-    pub(super) arrived: Timestamp,
-    pub(super) first_run: Timestamp,
+pub(crate) struct FirstRunMessage<'a> {
+    pub(crate) key: &'a Key,
+    pub(crate) arrived: Timestamp,
+    pub(crate) first_run: Timestamp,
 }
 
 impl FirstRunMessage<'_> {
@@ -70,6 +70,6 @@ pub(super) fn is_believed(world: &World, noted: Timestamp) -> Result<bool> {
 }
 
 /// The first run of the account of that label, if the state knows it.
-pub(super) fn first_run_of(store: &dyn Registry, label: &str) -> Result<Option<Timestamp>> {
+pub(crate) fn first_run_of(store: &dyn Registry, label: &str) -> Result<Option<Timestamp>> {
     Ok(store.accounts()?.into_iter().find(|account| account.label == label).map(|account| account.first_run))
 }

@@ -10,7 +10,7 @@ use crate::config::template::Template;
 use crate::deliver::recover;
 use crate::error::{Error, Kind, Result};
 use crate::message::{self, Bytes, Envelope, Flags, Key, Origin};
-use crate::pass::{Committer, Decide, Leftovers, Report, World};
+use crate::pass::{Committer, Decide, Filer, Leftovers, Report, World};
 use crate::safeguard::Safeguard;
 use crate::source::{FetchOutcome, Fetched, Whole};
 use crate::state::{KeyPurpose, Lock, Owned, Recovered, RememberedKey};
@@ -38,7 +38,7 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
     let started = Instant::now();
     // One name space for each possible start of the hash, so that different messages are delivered in parallel.
     let owned = world.own(&format!("{DELIVER}-{}", &digest[..2]), DELIVERY_LOCK_TIMEOUT)?;
-    let mut committer = Committer::new(&world, &owned, DELIVER, engine, Template::inbox());
+    let mut committer = Committer::new(Filer::new(&world, &owned, DELIVER, Template::inbox()), engine);
     for row in resume(&world, &owned)?.lost {
         // The caller got no answer.
         world.store.again(&owned, &row)?;
@@ -59,13 +59,13 @@ pub fn deliver(world: World, engine: Arc<dyn Decide>, bytes: Bytes, digest: &str
     if !is_here {
         let envelope = Envelope { key: key.clone(), arrived: world.now(), flags: Flags::default(), announced: 0 };
         committer.commit(vec![FetchOutcome::Fetched(Fetched { envelope, bytes, whole: Whole::given() })])?;
-        committer.finish()?;
-        if committer.report.deferred > 0 {
-            return Err(Error::transient(Kind::Busy, committer.report.remarks.join("; ")));
+        committer.filer.finish()?;
+        if committer.filer.report.deferred > 0 {
+            return Err(Error::transient(Kind::Busy, committer.filer.report.remarks.join("; ")));
         }
     }
     acknowledge(&world, &owned, &key)?;
-    let mut report = std::mem::take(&mut committer.report);
+    let mut report = std::mem::take(&mut committer.filer.report);
     report.took = started.elapsed();
     // Closing the database takes time, and the caller should get its answer right after the name space is released.
     drop((committer, world));

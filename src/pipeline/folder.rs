@@ -42,17 +42,17 @@ impl FolderPass<'_> {
             Some(stood) => asked(self.stop, source.open_since(folder, stood)).await?,
             None => asked(self.stop, source.open(folder)).await?,
         };
-        let before = undone(&committer.report);
+        let before = undone(&committer.filer.report);
         let keys = listing.ids.iter().map(|id| Key::new(&listing.origin, id.clone()));
         leftovers.remove_listed(self.world, keys)?;
-        pass::fetch_again(self.world, self.owned, self.account.protocol, &listing, lost, committer)?;
+        pass::fetch_again(self.world, self.owned, self.account.protocol, &listing, lost, &mut committer.filer)?;
 
-        let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.report.new));
+        let room = self.account.select.limit.map(|limit| u64::from(limit).saturating_sub(committer.filer.report.new));
         let choosing = pass::choose(self.world, self.owned, self.account, self.registered, source, &mut listing, room);
         let FetchChoice { wanted, known, odd, left, notices, withheld } = asked(self.stop, choosing).await?;
-        committer.report.left += left;
-        notices.iter().try_for_each(|notice| committer.notify(notice))?;
-        committer.report.errors.extend(withheld);
+        committer.filer.report.left += left;
+        notices.iter().try_for_each(|notice| committer.filer.notify(notice))?;
+        committer.filer.report.errors.extend(withheld);
 
         self.compare_clocks(&wanted, committer)?;
         committer.begin_folder(&listing.origin)?;
@@ -61,12 +61,12 @@ impl FolderPass<'_> {
 
         let mut is_done = odd.is_none();
         match (odd.filter(|_| Safeguard::ShortListing.is_on()), listing.complete()) {
-            (Some(odd), _) => self.report_odd(&odd, &listing, &mut committer.report),
+            (Some(odd), _) => self.report_odd(&odd, &listing, &mut committer.filer.report),
             (None, Some(complete)) => is_done &= self.settle(source, complete, &known, settlements, committer).await?,
             // A message that is not listed may be there or not.
             (None, None) => {}
         }
-        is_done &= undone(&committer.report) == before && !self.stop.is_cancelled();
+        is_done &= undone(&committer.filer.report) == before && !self.stop.is_cancelled();
         let looked = FolderLooked { listing: &listing, known: &known, is_done };
         looked.record(self.world, self.owned, self.account, source)?;
         Ok(listing.complete().is_some() && !listing.is_short)
@@ -99,15 +99,15 @@ impl FolderPass<'_> {
         }
         let (retention, owned) = (&self.account.retention, self.owned);
         let folder = pass::Settling { retention, listing: complete, known, owned };
-        let settling = folder.settle(self.world, source, self.recovered, settlements, &mut committer.report);
+        let settling = folder.settle(self.world, source, self.recovered, settlements, &mut committer.filer.report);
         // A copy must be remembered before anybody copies the message again. So a stop does not interrupt this; each
         // command has its own deadline.
         let not_done = match retention {
             Retention::MoveTo(_) => settling.await?,
             _ => done(self.stop, settling).await?,
         };
-        pass::stand(self.world, self.owned, &origin.folder, &not_done, committer)?;
-        committer.report.errors.extend(not_done);
+        pass::stand(self.world, self.owned, &origin.folder, &not_done, &mut committer.filer)?;
+        committer.filer.report.errors.extend(not_done);
         Ok(true)
     }
 
@@ -130,7 +130,7 @@ impl FolderPass<'_> {
             "The clock of this machine says {now}, which does not follow the last time that was seen. Until it has gone on for \
              a day, or mail that comes just now has the same date, nothing is deleted or given up because of its age."
         );
-        committer.notify(&Notice { cause: Cause::ClockDoubted, account: self.account.name.clone(), text })
+        committer.filer.notify(&Notice { cause: Cause::ClockDoubted, account: self.account.name.clone(), text })
     }
 
     /// The source sends batches, and a thread commits them.
@@ -170,7 +170,7 @@ impl FolderPass<'_> {
         let settlements = committed?;
         fetched?;
         if self.stop.is_cancelled() {
-            committer.report.left += count.saturating_sub(settlements.len()) as u64;
+            committer.filer.report.left += count.saturating_sub(settlements.len()) as u64;
         }
         Ok(settlements)
     }

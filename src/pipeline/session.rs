@@ -14,7 +14,7 @@ use crate::config::Account;
 use crate::deliver::recover_what_can_be;
 use crate::error::{Error, Kind, Result};
 use crate::net::oauth;
-use crate::pass::{self, Cause, Committer, Leftovers, Notice, Report, Watch, World};
+use crate::pass::{self, Cause, Committer, Filer, Leftovers, Notice, Report, Watch, World};
 use crate::source::{Chosen, Heard, PushMethod, Source};
 use crate::state::{Owned, Recovered, Registered};
 use crate::stop::{asked, done};
@@ -107,7 +107,8 @@ impl Session {
     ) -> Report {
         let (name, into) = (&job.account.name, job.account.into.clone());
         let engine = Arc::clone(&job.engine);
-        let mut committer = Committer::new(world, &self.owned, name, engine, into).since(self.registered.first_run);
+        let mut committer =
+            Committer::new(Filer::new(world, &self.owned, name, into), engine).since(self.registered.first_run);
         let mut outcome = self.pass_over(world, job, extent, &mut committer, watch, stop).await;
         // If something has to be recovered, the next pass starts with that.
         if let Err(error) = &outcome
@@ -118,18 +119,18 @@ impl Session {
             outcome = self.pass_over(world, job, extent, &mut committer, watch, stop).await;
         }
         if let Err(error) = outcome {
-            notify_refused_login(world, &job.account, &mut committer, &error);
-            committer.report.broke_off = Some(committer.report.errors.len());
-            committer.report.errors.push(error);
+            notify_refused_login(world, &job.account, &mut committer.filer, &error);
+            committer.filer.report.broke_off = Some(committer.filer.report.errors.len());
+            committer.filer.report.errors.push(error);
         }
-        if let Err(error) = committer.finish() {
-            committer.report.errors.push(error);
+        if let Err(error) = committer.filer.finish() {
+            committer.filer.report.errors.push(error);
         }
         self.registered.is_new = false;
         if let Err(error) = self.read_whether_listed(world) {
-            committer.report.errors.push(error);
+            committer.filer.report.errors.push(error);
         }
-        committer.report
+        committer.filer.report
     }
 
     /// Notes that the account was listed. Mail in a folder that appears from now on came after the first run.
@@ -152,7 +153,7 @@ impl Session {
         stop: &CancellationToken,
     ) -> Result<()> {
         let account = &*job.account;
-        committer.report.errors.append(&mut self.held);
+        committer.filer.report.errors.append(&mut self.held);
         let mut lost = std::mem::take(&mut self.recovered.lost);
         // The connection is put back after the pass: after an error, nobody knows which command its next answer belongs
         // to.
@@ -166,7 +167,7 @@ impl Session {
             }
         };
         let (folders, mut all_listed) = asked(stop, self.folders(world, &mut source, extent, committer)).await?;
-        committer.report.is_answered = true;
+        committer.filer.report.is_answered = true;
         let mut pushed = account.push.of(&folders);
         let mut leftovers = std::mem::take(&mut self.leftovers);
         // Only a complete listing finds what is looked for.
@@ -201,8 +202,8 @@ impl Session {
                     all_listed = false;
                     // The server sends no news of a folder that cannot be opened.
                     pushed.retain(|pushed| *pushed != folder);
-                    pass::stand(world, &self.owned, &folder, std::slice::from_ref(&error), committer)?;
-                    committer.report.errors.push(error);
+                    pass::stand(world, &self.owned, &folder, std::slice::from_ref(&error), &mut committer.filer)?;
+                    committer.filer.report.errors.push(error);
                 }
                 Err(error) => return Err(error),
             }
@@ -215,14 +216,14 @@ impl Session {
             self.source = Some(source);
         } else {
             let gone = done(stop, source.close()).await?;
-            pass::remember_settled(world, &self.owned, &gone, &mut committer.report)?;
+            pass::remember_settled(world, &self.owned, &gone, &mut committer.filer.report)?;
         }
         if all_listed {
-            pass::tell_of_lost(world, &self.owned, lost, committer)?;
-            pass::rescue_unlisted(world, self.owned.space(), leftovers, committer)?;
+            pass::tell_of_lost(world, &self.owned, lost, &mut committer.filer)?;
+            pass::rescue_unlisted(world, self.owned.space(), leftovers, &mut committer.filer)?;
             self.owned.is_cleared();
         }
-        committer.finish()
+        committer.filer.finish()
     }
 
     /// The folders to look at, and whether they are all that the config asks for. A message that is looked for may be
@@ -238,11 +239,11 @@ impl Session {
             return Ok((folders.iter().cloned().collect(), false));
         }
         let chosen = source.folders().await?;
-        pass::stand_for_folders(world, &self.owned, &chosen, committer)?;
+        pass::stand_for_folders(world, &self.owned, &chosen, &mut committer.filer)?;
         let Chosen { folders, errors, remarks } = chosen;
         let is_all = errors.is_empty();
-        committer.report.errors.extend(errors);
-        committer.report.remarks.extend(remarks);
+        committer.filer.report.errors.extend(errors);
+        committer.filer.report.remarks.extend(remarks);
         Ok((folders, is_all))
     }
 
@@ -325,7 +326,7 @@ const ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Files a notice about a refused login, which the user of a daemon would not see otherwise.
-fn notify_refused_login(world: &World, of: &Account, committer: &mut Committer, error: &Error) {
+fn notify_refused_login(world: &World, of: &Account, filer: &mut Filer, error: &Error) {
     let until = match error.kind() {
         Kind::Auth if of.password.sign_in().is_some() => "that is corrected",
         Kind::Auth => "its password is right",
@@ -334,13 +335,13 @@ fn notify_refused_login(world: &World, of: &Account, committer: &mut Committer, 
     };
     let error = error.to_string();
     let text = format!("{}.\n\nNo mail is fetched from this account until {until}.", error.trim_end_matches('.'));
-    let account = committer.report.account.clone();
+    let account = filer.report.account.clone();
     // If the state cannot tell whether this is news, the notice is filed: the same notice comes once a day at most.
     if !pass::is_news(world, of).unwrap_or(true) {
         return;
     }
-    match committer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
-        Ok(()) => committer.report.is_refusal_told = true,
-        Err(e) => committer.report.errors.push(e),
+    match filer.notify(&Notice { cause: Cause::LoginRefused, account, text }) {
+        Ok(()) => filer.report.is_refusal_told = true,
+        Err(e) => filer.report.errors.push(e),
     }
 }

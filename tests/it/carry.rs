@@ -19,7 +19,7 @@ use mailsluice::decision::{
 use mailsluice::deliver::recover;
 use mailsluice::filter::{Ask, FactAnswer, Facts, KnownList};
 use mailsluice::message::{Bytes, Envelope, Flags, Key, Message, Origin};
-use mailsluice::pass::{Committer, Decide, World};
+use mailsluice::pass::{Committer, Decide, Filer, World};
 use mailsluice::pipeline;
 use mailsluice::source::{FetchOutcome, Fetched, Whole};
 use mailsluice::state::{JournalRow, Places, RealDisk, SqliteStore};
@@ -65,7 +65,7 @@ impl Home {
         F: Fn(&Arc<Message>, &dyn Facts) -> Answered + Send + Sync + 'static,
     {
         let owned = self.world.own("me", Duration::from_secs(5)).unwrap();
-        Committer::new(&self.world, &owned, "me", Arc::new(By(decide)), Template::inbox())
+        Committer::new(Filer::new(&self.world, &owned, "me", Template::inbox()), Arc::new(By(decide)))
     }
 
     /// Commits these messages, numbered from 1.
@@ -89,7 +89,7 @@ impl Home {
             FetchOutcome::Fetched(Fetched { envelope, bytes, whole: Whole::given() })
         };
         committer.commit(messages.into_iter().enumerate().map(item).collect()).unwrap();
-        committer.finish().unwrap();
+        committer.filer.finish().unwrap();
         committer
     }
 
@@ -159,7 +159,7 @@ fn keywords_without_a_letter_are_dropped_and_named() {
     let row = home.newest();
     assert!(row.outcome.contains("$k25] (without $k26: all 26 keywords of that folder are taken)"), "{}", row.outcome);
     assert!(row.outcome.ends_with(", redirect phone@x"), "{}", row.outcome);
-    let [remark] = committer.report.remarks.as_slice() else { panic!("{:?}", committer.report) };
+    let [remark] = committer.filer.report.remarks.as_slice() else { panic!("{:?}", committer.filer.report) };
     assert_eq!(remark, "me/INBOX 1: $k26 was dropped in lists: all 26 keywords of that folder are taken");
     let found = Maildirs::at(home.folder.path().join("Mail")).delivered();
     assert_eq!(found[0].flags, ('a'..='z').collect::<String>());
@@ -312,15 +312,18 @@ fn a_deferred_message_stays_and_is_kept_after_ten_times() {
     let home = Home::new();
     for n in 1..10 {
         let committer = home.commit(&[MAIL], later);
-        assert_eq!((committer.report.deferred, committer.report.new, committer.report.exit_code()), (1, 0, 75));
-        let remark = &committer.report.remarks[0];
+        assert_eq!(
+            (committer.filer.report.deferred, committer.filer.report.new, committer.filer.report.exit_code()),
+            (1, 0, 75)
+        );
+        let remark = &committer.filer.report.remarks[0];
         let cause = "the rule `spam` deferred it: spamd is\\u{a}asleep";
         assert_eq!(*remark, format!("me/INBOX 1: {cause} (attempt {n} of 10)"));
         assert_eq!(home.mail(), BTreeMap::new());
         assert!(home.world.store.remembered(&key(1)).unwrap().is_none());
     }
     let committer = home.commit(&[MAIL], later);
-    assert_eq!((committer.report.deferred, committer.report.new), (0, 1));
+    assert_eq!((committer.filer.report.deferred, committer.filer.report.new), (0, 1));
     assert_eq!(home.in_inbox("body\n"), 1);
     assert_eq!(home.in_inbox("X-Mailsluice-Notice: deferred"), 1);
     assert_eq!(home.in_inbox("spamd is"), 1);
@@ -461,7 +464,7 @@ fn an_mbox_is_appended_to_and_where_a_folder_has_its_name_the_message_is_kept() 
         }
     };
     let committer = home.commit(&[MAIL, "Return-Path: <b@y>\nFrom: a@x\n\nFrom here\n"], into_box("old/box"));
-    assert_eq!(committer.report.folders, BTreeMap::from([("old/box".to_owned(), 2)]));
+    assert_eq!(committer.filer.report.folders, BTreeMap::from([("old/box".to_owned(), 2)]));
     assert!(home.newest().outcome == "fileinto mbox old/box" && home.newest().done);
     let text = fs::read_to_string(home.folder.path().join("Mail/old/box")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
@@ -476,7 +479,7 @@ fn an_mbox_is_appended_to_and_where_a_folder_has_its_name_the_message_is_kept() 
     let fetched = Fetched { envelope, bytes: Bytes::Memory(MAIL.into()), whole: Whole::given() };
     committer.commit(vec![FetchOutcome::Fetched(fetched)]).unwrap();
     assert!(home.mail().contains_key(&("INBOX".to_owned(), MAIL.to_owned())), "{:?}", home.mail());
-    committer.finish().unwrap();
+    committer.filer.finish().unwrap();
     drop(committer);
     let (world, owned) = (&home.world, home.world.own("me", Duration::ZERO).unwrap());
     let recovered = recover(&RealDisk, &*world.store, world.folders.root(), &owned).unwrap();

@@ -1,18 +1,20 @@
 //! The shape of the source: who may use whom, and how long a file may be.
 //!
 //! ```text
-//! cli > doctor > daemon > pipeline > pass > { source, filter, deliver, outbox } > state > decision > message > discover > { net, program } > config > providers > { error, clean }
+//! cli > doctor > daemon > pipeline > { explain, submit, tell } > upkeep > pass > { source, filter, deliver, outbox } > state > decision > message > discover > { net, program } > config > providers > { error, clean }
 //! ```
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the top down; those in one entry do not use each other, but for the last two, which are one floor.
-const FLOORS: [&[&str]; 14] = [
+const FLOORS: [&[&str]; 16] = [
     &["cli"],
     &["doctor"],
     &["daemon"],
     &["pipeline"],
+    &["explain", "submit", "tell"],
+    &["upkeep"],
     &["pass"],
     &["source", "filter", "deliver", "outbox"],
     &["state"],
@@ -203,7 +205,7 @@ const FILES: [&str; 27] = [
     "src/user.rs",
     "src/cli/sendmail/dead_letter.rs",
     "src/config/places.rs",
-    "src/pass/submit/sender.rs",
+    "src/submit/sender.rs",
     "src/state/disk.rs",
     "src/state/in_use.rs",
     "src/state/lock.rs",
@@ -246,7 +248,7 @@ fn mail_files_are_touched_through_disk() {
 /// What gives work to a thread of its own.
 const THREADS: [&str; 2] = ["on_own_thread(", "spawn_blocking("];
 /// The main thread of these commands does nothing but wait for the outbox.
-const WAITS_FOR_THE_OUTBOX: [&str; 3] = ["src/cli/fetch.rs", "src/cli/queue.rs", "src/pass/tell/mod.rs"];
+const WAITS_FOR_THE_OUTBOX: [&str; 3] = ["src/cli/fetch.rs", "src/cli/queue.rs", "src/tell/mod.rs"];
 
 /// Tasks of these wait for sockets, timers and each other; a rule of its own sees that they ask nothing of the state.
 const WAITS: [&str; 3] = ["src/daemon/mod.rs", "src/daemon/reload.rs", "src/daemon/socket.rs"];
@@ -267,7 +269,7 @@ fn asked_by_workers(source: &Source) -> Vec<String> {
         let function = source.text[..at].rfind("fn ").unwrap_or_default();
         let before = &source.text[function..at + line.len()];
         let is_off = before.contains("|world|") || before.contains("world: &World");
-        if [".store.", "world.own(", "pass::held_up(", "pass::keep_pace(", "pass::prune("]
+        if [".store.", "world.own(", "pass::held_up(", "pass::keep_pace(", "upkeep::prune("]
             .iter()
             .any(|call| line.contains(call))
             && !is_off
@@ -303,7 +305,7 @@ fn work_for_workers(source: &Source) -> Vec<String> {
             && !WAITS.iter().any(|path| is(path))
             && line.contains(".spawn(")
             && !has_a_thread(&source.text, call_at(&source.text[at..]), 3);
-        let is_outbox = ["pass::tell(", "lanes::work("].iter().any(|call| line.contains(call))
+        let is_outbox = ["tell::tell(", "lanes::work("].iter().any(|call| line.contains(call))
             && !THREADS.iter().any(|thread| line.contains(thread))
             && !WAITS_FOR_THE_OUTBOX.iter().any(|path| is(path));
         if is_task || is_set || is_outbox {
@@ -356,12 +358,12 @@ fn the_rules_see_what_they_forbid() {
     for (path, text) in [
         ("src/daemon/x.rs", "use tokio::task::JoinSet;\n    workers.spawn(work(world));\nfn work(world: World) {\n}\n"),
         ("src/daemon/x.rs", "use tokio::task::JoinSet;\n    set.spawn(async move { world.store.rows() });"),
-        ("src/daemon/x.rs", "    let told = pass::tell(&world).await;"),
+        ("src/daemon/x.rs", "    let told = tell::tell(&world).await;"),
         ("src/pipeline/mod.rs", "    tokio::spawn(async {});"),
     ] {
         assert_eq!(work_for_workers(&source(path, text)).len(), 1, "{text}");
     }
-    for text in ["async fn x() {\n    world.store.rows()", "fn x(&self) {\n    pass::prune(&plan.world)"] {
+    for text in ["async fn x() {\n    world.store.rows()", "fn x(&self) {\n    upkeep::prune(&plan.world)"] {
         assert_eq!(asked_by_workers(&source("src/daemon/x.rs", text)).len(), 1, "{text}");
     }
     let threaded = "use tokio::task::JoinSet;\n    set.spawn(work());\nfn work() {\n    deep();\n}\n\nfn deep() {\n    \

@@ -158,7 +158,7 @@ fn f8_a_truncated_listing_prunes_nothing() {
         // By a clock that is not believed nothing would be pruned.
         let db = rusqlite::Connection::open(client.path("state/state.db")).unwrap();
         db.execute("UPDATE fact SET value = ?1 WHERE name = 'seen'", [now().as_second().to_string()]).unwrap();
-        mailsluice::pass::prune(&world).unwrap();
+        mailsluice::upkeep::prune(&world).unwrap();
     }
     faults.clear();
     assert_eq!(client.fetch_well().new, 0);

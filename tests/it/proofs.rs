@@ -206,7 +206,8 @@ fn told_and_discarded() -> (Mailbox, ImapServer, Client) {
 
 /// Files whatever was set aside, as `fetch` does at its end.
 fn tell(client: &Client) {
-    use mailsluice::pass::{Relays, tell};
+    use mailsluice::outbox::Relays;
+    use mailsluice::tell::tell;
     let (world, _) = client.open();
     let stop = tokio_util::sync::CancellationToken::new();
     crate::stage::run(tell(&world, &Relays::default(), Duration::from_secs(10), &stop)).unwrap();
@@ -239,7 +240,7 @@ fn what_nothing_names_in_the_spool_is_filed_and_the_state_is_not_called_lost() {
     let written = SystemTime::now() - Duration::from_secs(2 * 86_400);
     fs::File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
     fs::remove_file(client.path("state/pruned")).ok();
-    mailsluice::pass::prune(&client.open().0).unwrap();
+    mailsluice::upkeep::prune(&client.open().0).unwrap();
     tell(&client);
     assert_eq!((copies(&client, "number 1"), client.path("state/lost").read_dir().unwrap().count()), (1, 0));
     let notices = client.notices();

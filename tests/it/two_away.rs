@@ -9,9 +9,11 @@ use jiff::{SignedDuration, Timestamp};
 use mailsluice::config::Config;
 use mailsluice::filter::Engine;
 use mailsluice::message::Bytes;
-use mailsluice::pass::{self, Relays, World};
+use mailsluice::outbox::Relays;
+use mailsluice::pass::World;
 use mailsluice::pipeline;
 use mailsluice::state::OutboxState;
+use mailsluice::tell;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -76,7 +78,7 @@ impl Home {
     /// Sends what is due.
     fn tell(&self) {
         let stop = CancellationToken::new();
-        run(pass::tell(&self.world, &self.relays, Duration::from_secs(60), &stop)).unwrap();
+        run(tell::tell(&self.world, &self.relays, Duration::from_secs(60), &stop)).unwrap();
     }
 
     /// When its answers were sent, in order.

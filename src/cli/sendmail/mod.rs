@@ -18,8 +18,10 @@ use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::{Bytes, Message, submitted};
 use crate::ourselves::is_a_relay;
-use crate::pass::{self, Relays, SubmittedMessage, World};
+use crate::outbox::Relays;
+use crate::pass::World;
 use crate::pipeline;
+use crate::submit::{self, SubmittedMessage};
 
 /// The largest message that is taken, in bytes.
 const MAX_MESSAGE_BYTES: u64 = 100 * 1024 * 1024;
@@ -103,7 +105,7 @@ fn queue(config: &Path, options: SendmailOptions, given: &[u8], output: &Output)
     let relays = Relays::of(&setup.config);
     let tells_by_mail = options.tells_by_mail;
     let outgoing = outgoing(options, message);
-    match pass::submit(&world, &relays, &outgoing) {
+    match submit::submit(&world, &relays, &outgoing) {
         Ok(entry) if output.json => output.data(serde_json::json!({"entry": entry})),
         Ok(_) => {}
         Err(error) if tells_by_mail && matches!(error.kind(), Kind::Usage | Kind::Data | Kind::Config) => {
@@ -123,7 +125,7 @@ fn outgoing(options: SendmailOptions, message: Message) -> SubmittedMessage {
 fn verify(config: &Path, options: SendmailOptions, output: &Output) -> Result<u8> {
     let setup = Setup::load(config, &Output { quiet: true, ..*output })?;
     let nothing = Message::new(Bytes::Memory(Vec::new()));
-    let (recipients, relay) = pass::verify(&Relays::of(&setup.config), &outgoing(options, nothing))?;
+    let (recipients, relay) = submit::verify(&Relays::of(&setup.config), &outgoing(options, nothing))?;
     recipients.iter().for_each(|to| output.data(format!("{to}: by the relay `{relay}`")));
     Ok(0)
 }
@@ -133,7 +135,7 @@ fn told_by_mail(world: &World, message: &Message, error: Error) -> (Error, bool)
     if message.size() == 0 {
         return (error, false);
     }
-    let notice = pass::notice_of_refusal(world, message, &error);
+    let notice = submit::notice_of_refusal(world, message, &error);
     match [message, &notice].into_iter().try_for_each(|mail| file(world, mail)) {
         Ok(()) => (error.helped_by("it is in the inbox, and nobody got it"), true),
         Err(e) => {

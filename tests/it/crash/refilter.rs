@@ -9,8 +9,9 @@ use mailsluice::config::MailRoot;
 use mailsluice::config::template::FolderName;
 use mailsluice::error::Result;
 use mailsluice::filter::Engine;
-use mailsluice::pass::{self, Refilter, World};
+use mailsluice::pass::World;
 use mailsluice::state::{Disk, SqliteStore};
+use mailsluice::upkeep::{self, Refilter};
 use tempfile::TempDir;
 
 use super::disk::{Death, ForgetfulDisk, Lie, Rename};
@@ -199,7 +200,7 @@ fn undo_brings_everything_back_once_whatever_crashes() {
     let undo_all = |world: &World| -> Result<()> {
         let rows = world.store.journal(Some("refilter"), 100)?;
         for row in rows {
-            match pass::undo(world, row.id, &|_| FolderName::inbox()) {
+            match upkeep::undo(world, row.id, &|_| FolderName::inbox()) {
                 // What an interrupted run brought back already, and what never left.
                 Err(e) if e.to_string().contains("already") => {}
                 result => drop(result?),

@@ -8,7 +8,7 @@ use super::resent;
 use crate::config::mailbox::is_address;
 use crate::error::Result;
 use crate::message::{Address, Field, Message, Recipient};
-use crate::pass::Relays;
+use crate::outbox::Relays;
 
 /// The envelope sender. It also selects the relay.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,18 +4,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::World;
-use super::commit::Committer;
-use super::original::{self, OriginalMessage};
-use super::plan::{Decided, Here};
 use super::relocate;
-use super::tell::given_up_key;
 use crate::clean;
 use crate::config::template::FolderName;
 use crate::decision::{Action, Decision, Filing, Place};
 use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
-use crate::message::{Envelope, Flags, Key, MOVED, Origin, UNDONE, lasting_name, without_version};
+use crate::message::{Envelope, Flags, Key, MOVED, OUTBOX, Origin, UNDONE, lasting_name, without_version};
+use crate::pass::files::{files_of, moved_name, name_of, out_of_spool};
+use crate::pass::original::{self, OriginalMessage};
+use crate::pass::{Decided, Filer, Here, World};
 use crate::state::{EntryId, JournalEntry, Later, OutboxState, Target};
 
 /// A message that was brought back.
@@ -44,7 +42,7 @@ pub fn undo(world: &World, id: EntryId, home: Home<'_>) -> Result<Undone> {
 pub struct Undoing<'w> {
     world: &'w World,
     home: Home<'w>,
-    committer: Option<Committer>,
+    filer: Option<Filer>,
     /// What else the user should know.
     remarks: Vec<String>,
 }
@@ -52,8 +50,8 @@ pub struct Undoing<'w> {
 impl<'w> Undoing<'w> {
     /// Finishes first what an interrupted run left unfinished.
     pub fn begin(world: &'w World, home: Home<'w>) -> Result<Self> {
-        let (committer, stuck) = relocate::begin(world, UNDONE)?;
-        Ok(Self { world, home, committer: Some(committer), remarks: stuck.remarks() })
+        let (filer, stuck) = relocate::begin(world, UNDONE)?;
+        Ok(Self { world, home, filer: Some(filer), remarks: stuck.remarks() })
     }
 
     /// What to say about mail that moved earlier and cannot be finished yet.
@@ -87,16 +85,16 @@ impl<'w> Undoing<'w> {
             remarks.push("what was filed into an mbox stays there".to_owned());
         }
         // After an error, the next call starts again, and finishes first what this one left.
-        let mut committer = match self.committer.take() {
-            Some(committer) => committer,
+        let mut filer = match self.filer.take() {
+            Some(filer) => filer,
             None => relocate::begin(self.world, UNDONE)?.0,
         };
-        if let Some(error) = committer.hindrance(&decided)? {
-            self.committer = Some(committer);
+        if let Some(error) = filer.hindrance(&decided)? {
+            self.filer = Some(filer);
             return Err(error);
         }
-        let stuck = committer.relocate(vec![decided])?.map(|(_, stuck)| stuck).unwrap_or_default();
-        self.committer = Some(committer);
+        let stuck = filer.relocate(vec![decided])?.map(|(_, stuck)| stuck).unwrap_or_default();
+        self.filer = Some(filer);
         let is_left = stuck.count() > 0;
         remarks.extend(stuck.remarks());
         remarks.extend(self.report_sent(id)?);
@@ -124,7 +122,7 @@ impl<'w> Undoing<'w> {
         if let Some(undid) = later.iter().filter_map(|later| later.undid).find(|undid| *undid < id) {
             return refuse(format!("entry {id} was undone already, with entry {undid} before it"));
         }
-        let files = relocate::files_of(self.world, &entry.targets)?;
+        let files = files_of(self.world, &entry.targets)?;
         let Some(found) = original::find(self.world, entry, &files, &later)? else {
             return refuse(not_found_text(id, entry));
         };
@@ -138,13 +136,12 @@ impl<'w> Undoing<'w> {
         let decision = Decision { actions: vec![Action::File(place)], why, ..Decision::default() };
         let leaves = relocate::leaving(self.world, &files)?;
         let from_folder = files.first().map(|file| {
-            let name = original::name_of(file);
+            let name = name_of(file);
             let is_ours = is_original && !entry.targets.iter().any(|target| target.staged.contains(MOVED));
             let name = if is_ours { without_version(&name) } else { &name };
-            Here { name: relocate::moved_name(name, &envelope.key, self.world.now()), leaves }
+            Here { name: moved_name(name, &envelope.key, self.world.now()), leaves }
         });
-        let out_of_spool =
-            |spooled: &PathBuf| relocate::out_of_spool(self.world, spooled, &envelope.key, envelope.arrived);
+        let out_of_spool = |spooled: &PathBuf| out_of_spool(self.world, spooled, &envelope.key, envelope.arrived);
         let here = from_folder.or_else(|| entry.spooled.as_ref().and_then(out_of_spool));
         let decided = Decided { envelope, message: Arc::new(message), decision, base: here };
         Ok((decided, folder, remark.map(str::to_owned).into_iter().collect()))
@@ -198,8 +195,7 @@ impl<'w> Undoing<'w> {
             return Ok(FlagChange { now: before.clone(), before });
         };
         let now = self.letters_of(file)?.flags(&file.file_name().unwrap_or_default().to_string_lossy());
-        let target =
-            entry.targets.iter().find(|target| lasting_name(&target.staged) == lasting_name(&original::name_of(file)));
+        let target = entry.targets.iter().find(|target| lasting_name(&target.staged) == lasting_name(&name_of(file)));
         let (Some(before), Some(target)) = (&entry.before.flags, target) else {
             return Ok(FlagChange { before: now.clone(), now });
         };
@@ -264,4 +260,12 @@ fn file_name(target: &Target) -> String {
 /// `maildir/new/x`, not `maildir/sub/new/x`.
 fn is_directly_in(file: &Path, maildir: &Path) -> bool {
     file.parent().and_then(Path::parent) == Some(maildir)
+}
+
+/// The key of a message that is filed because it could not be sent. It does not depend on the attempt: after a crash
+/// there is one more attempt, and the copy is in the inbox already. Nor does it depend on the outbox item: another item
+/// of the same message may have been given up before.
+pub(crate) fn given_up_key(entry: EntryId) -> Key {
+    let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
+    Key::new(&Arc::new(origin), format!("entry {entry}"))
 }

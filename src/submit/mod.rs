@@ -16,11 +16,9 @@ use crate::config::mailbox::is_address;
 use crate::config::template::Template;
 use crate::decision::{Action, Decision, EnvelopeFrom, Redirect, RedirectMode, Telling, Way};
 use crate::error::{Error, Kind, Result};
-use crate::filter::Engine;
 use crate::message::{Envelope, Flags, Key, Message, Origin, SUBMITTED};
-use crate::pass::commit::Committer;
-use crate::pass::plan::Decided;
-use crate::pass::{Cause, Decide, Notice, Relays, World};
+use crate::outbox::Relays;
+use crate::pass::{Cause, Decided, Filer, Notice, World};
 use crate::state::Owned;
 
 /// How many recipients one outbox item has. More recipients get items of their own.
@@ -119,13 +117,12 @@ fn record(world: &World, message: Message, actions: Vec<Action>) -> Result<i64> 
     let unique = format!("{}.{}", now.as_nanosecond(), std::process::id());
     let envelope = Envelope { key: Key::new(&origin, unique), arrived: now, flags: Flags::default(), announced: 0 };
     let decision = Decision { actions, why: vec!["sendmail".to_owned()], ..Decision::default() };
-    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
     // Adding to the outbox does not need its lock.
     let owned = Arc::new(Owned::private(SUBMITTED)?);
-    let mut committer = Committer::new(world, &owned, SUBMITTED, engine, Template::inbox());
+    let mut filer = Filer::new(world, &owned, SUBMITTED, Template::inbox());
     let decided = Decided { envelope, message: Arc::new(message), decision, base: None };
-    let published = committer.make_durable(vec![decided])?.unwrap_or_default();
-    if let Err(e) = committer.finish() {
+    let published = filer.make_durable(vec![decided])?.unwrap_or_default();
+    if let Err(e) = filer.finish() {
         // The message is in the outbox, and the process that empties the outbox marks the entry. An error here would
         // make the caller submit it again, and it would be sent twice.
         tracing::warn!("{e}");

@@ -1,9 +1,8 @@
 //! Rebuild: accepts what cannot be proven, because the user says so: a mail root that moved or was emptied on purpose,
 //! or a database that is damaged.
 
-use super::mounted::{accept_all, mounted};
-use super::{Mounted, World};
 use crate::error::{Kind, Result};
+use crate::pass::{Mounted, World, accept_all, mounted};
 
 /// What the user has to accept.
 #[derive(Clone, Debug, PartialEq, Eq)]

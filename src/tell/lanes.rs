@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use super::{OutboxReport, Pass, ROWS_PER_ROUND, SharedByLanes, dropped, fcc};
 use crate::decision::{Notify, Pipe, Reply, Way};
 use crate::error::{Error, Kind, Result};
-use crate::pass::{Relays, on_own_thread};
+use crate::outbox::Relays;
+use crate::pass::on_own_thread;
 use crate::state::OutboxRow;
 
 /// How many lanes work at the same time.

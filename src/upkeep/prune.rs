@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::leftovers::remove;
-use super::tell::unknown_spool_name;
-use super::{World, when};
+use super::when;
 use crate::error::{Error, Kind, Result};
 use crate::message::INCOMING;
+use crate::pass::World;
+use crate::pass::leftovers::remove;
 use crate::safeguard::Safeguard;
 use crate::state::sync_dirs;
 
@@ -20,6 +20,9 @@ const PRUNE_INTERVAL: SignedDuration = SignedDuration::from_hours(24);
 /// How old a spool file that no row names must be before it is judged. No process takes this long between the first
 /// byte and the record.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// The prefix of a spool file that was moved away because no row names it, and that the state did not lose.
+pub(crate) const UNKNOWN_PREFIX: &str = "nobodys.";
 
 /// Removes old keys, journal entries and discarded mail, unless that was done today. It removes nothing while the clock
 /// may be wrong.
@@ -71,7 +74,7 @@ fn set_aside(world: &World, path: &Path, name: &str) -> Result<()> {
     let folder = world.set_aside();
     let moved = || {
         world.disk.make_dir(&folder)?;
-        world.disk.rename(path, &folder.join(unknown_spool_name(name)))?;
+        world.disk.rename(path, &folder.join(format!("{UNKNOWN_PREFIX}{name}")))?;
         sync_dirs(&*world.disk, [folder.as_path(), &world.spool_folder(), &world.state])
     };
     moved().map(drop).map_err(|e| Error::disk(format!("moving {} out of the spool", path.display()), e))

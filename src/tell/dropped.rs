@@ -9,8 +9,9 @@ use super::shared::SharedByLanes;
 use super::{OutboxReport, Pass};
 use crate::error::{Error, Kind, Result};
 use crate::message::OUTBOX;
+use crate::outbox::Relays;
 use crate::outbox::outcome::AttemptResult;
-use crate::pass::{Relays, World};
+use crate::pass::World;
 use crate::state::{OutboxRow, OutboxState};
 
 /// Gives an item up because the user says so. A message that is nowhere else goes to the inbox. While another process

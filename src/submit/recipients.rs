@@ -8,7 +8,7 @@ use crate::clean;
 use crate::config::mailbox::flaw;
 use crate::error::{Error, Kind, Result};
 use crate::message::{Address, AddressList, Field, MAX_HEADER, Message, Recipient, Unreadable, Violation};
-use crate::pass::Relays;
+use crate::outbox::Relays;
 use crate::user::is_login;
 
 /// How many parts that cannot be read an error names.

@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use jiff::Zoned;
 
-use super::World;
-use super::facts::WorldFacts;
-use super::stood::{self, FirstRunMessage};
 use crate::decision::{Decision, Deferral};
 use crate::filter::{Engine, Refusal, Trace};
 use crate::message::{Envelope, Message};
+use crate::pass::{FirstRunMessage, World, WorldFacts, first_run_of};
 
 /// What the rules would decide about a message, and what led to it.
 #[derive(Debug)]
@@ -37,7 +35,7 @@ pub fn explain(
 ) -> Explanation {
     let (key, arrived) = (&envelope.key, envelope.arrived);
     // The rules are explained even if the state cannot be read now.
-    let first_run = stood::first_run_of(&*world.store, &key.origin.account).unwrap_or_default();
+    let first_run = first_run_of(&*world.store, &key.origin.account).unwrap_or_default();
     let came = first_run.map(|first_run| FirstRunMessage { key, arrived, first_run });
     let facts = WorldFacts { came, programs: run_programs, at, ..WorldFacts::new(world) };
     let (decision, trace) = engine.explain(message, envelope, &facts);

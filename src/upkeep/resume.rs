@@ -3,16 +3,17 @@
 
 use std::time::Duration;
 
+use super::relocate;
 use super::stuck::Stuck;
-use super::{World, relocate};
 use crate::deliver::recover;
 use crate::error::{Kind, Result};
 use crate::message::{DELIVERED, OUTBOX, REFILTERED};
+use crate::pass::World;
 use crate::state::Owned;
 
 /// Publishes what was recorded for name spaces that have no owner now, and leaves live owners alone. Returns what
 /// cannot be finished yet: one folder holds up neither the other name spaces nor the outbox.
-pub(super) fn resume_others(world: &World) -> Result<Stuck> {
+pub(crate) fn resume_others(world: &World) -> Result<Stuck> {
     let mut stuck = Stuck::default();
     for space in world.store.unfinished_spaces()? {
         if space == OUTBOX {

@@ -7,7 +7,8 @@ use super::SubmittedMessage;
 use super::recipients::LocalNames;
 use super::sender::is_of_this_machine;
 use crate::message::{Address, Edit, Message, complete_addresses};
-use crate::pass::{Relays, World};
+use crate::outbox::Relays;
+use crate::pass::World;
 
 /// Fields with addresses that local programs write without a domain.
 const ADDRESS_FIELDS: [&str; 11] = [

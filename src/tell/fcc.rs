@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::undelivered::committer;
+use super::undelivered::filer;
 use super::{OutboxReport, SharedByLanes};
 use crate::clean;
 use crate::config::template::FolderName;
@@ -14,7 +14,7 @@ use crate::error::{Kind, Result};
 use crate::message::{Bytes, Key, Message, OUTBOX, Origin};
 use crate::outbox::outcome::{self, Moment};
 use crate::outbox::relay::RecipientVerdict;
-use crate::pass::{Cause, Committer, Notice, World, leftovers};
+use crate::pass::{Cause, Filer, Notice, World, leftovers};
 use crate::state::{OutboxRow, OutboxState, OwedCopy};
 
 /// The copy that an item owes after this was sent.
@@ -81,21 +81,15 @@ fn folder(row: &OutboxRow) -> Option<FolderName> {
 /// Files the copy where the rule wants it, and nowhere else: the next attempt may succeed.
 fn file(shared: &SharedByLanes, row: &OutboxRow, copy: &[u8], folder: FolderName) -> Result<()> {
     let decision = Decision::copy(folder, format!("a copy of what was sent: {}", row.telling));
-    file_once(shared, row, copy, decision, committer(&shared.world, &shared.owned).only_as_decided())
+    file_once(shared, row, copy, decision, filer(&shared.world, &shared.owned).only_as_decided())
 }
 
-fn file_once(
-    shared: &SharedByLanes,
-    row: &OutboxRow,
-    copy: &[u8],
-    decision: Decision,
-    mut committer: Committer,
-) -> Result<()> {
+fn file_once(shared: &SharedByLanes, row: &OutboxRow, copy: &[u8], decision: Decision, mut filer: Filer) -> Result<()> {
     let _alone = shared.filing();
     if !is_filed(&shared.world, &key(row))? {
-        committer.carry_out(key(row), Message::new(Bytes::Memory(copy.to_vec())), decision)?;
+        filer.carry_out(key(row), Message::new(Bytes::Memory(copy.to_vec())), decision)?;
     }
-    committer.finish()
+    filer.finish()
 }
 
 /// An older state that was restored does not remember the copy, but its file is here.
@@ -112,11 +106,11 @@ fn give_up(shared: &SharedByLanes, row: &mut OutboxRow, cause: &str) -> Result<(
         clean::line(row.telling.to_string().as_bytes()),
         cause.trim_end_matches('.')
     );
-    let mut committer = committer(&shared.world, &shared.owned);
-    committer.notify(&Notice { cause: Cause::NoCopy(row.id), account: OUTBOX.to_owned(), text })?;
+    let mut filer = filer(&shared.world, &shared.owned);
+    filer.notify(&Notice { cause: Cause::NoCopy(row.id), account: OUTBOX.to_owned(), text })?;
     let why = format!("a copy of what was sent: {}", row.telling);
     let copy = row.copy.as_ref().map_or_else(Vec::new, |copy| copy.message.clone());
-    file_once(shared, row, &copy, Decision::keep(why), committer)?;
+    file_once(shared, row, &copy, Decision::keep(why), filer)?;
     row.said = format!("{}; its copy is in the inbox: {cause}", row.said);
     Ok(())
 }

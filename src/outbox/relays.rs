@@ -44,12 +44,12 @@ impl Relays {
     }
 
     /// The IMAP account of that name.
-    pub(super) fn imap(&self, name: &str) -> Option<&Account> {
+    pub(crate) fn imap(&self, name: &str) -> Option<&Account> {
         self.imap.iter().find(|account| account.name == name)
     }
 
     /// How much may go out.
-    pub(super) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> Limits {
         self.limits
     }
 
@@ -59,12 +59,12 @@ impl Relays {
     }
 
     /// The domain for names without one, if the config says it.
-    pub(super) fn domain(&self) -> Option<&str> {
+    pub(crate) fn domain(&self) -> Option<&str> {
         self.domain.as_deref()
     }
 
     /// The characters that separate user and detail in the user's addresses.
-    pub(super) fn delimiters(&self) -> &str {
+    pub(crate) fn delimiters(&self) -> &str {
         &self.delimiters
     }
 
@@ -85,25 +85,25 @@ impl Relays {
     }
 
     /// The name of the relay for what is sent about an account's mail, or `None` for the default one.
-    pub(super) fn relay_named<'n>(&'n self, telling: &'n Telling, account: &str) -> Option<&'n str> {
+    pub(crate) fn relay_named<'n>(&'n self, telling: &'n Telling, account: &str) -> Option<&'n str> {
         let of_account = self.relays_of.iter().find(|(name, _)| name == account).map(|(_, relay)| relay.as_str());
         telling.relay.as_deref().or(of_account)
     }
 
     /// The relay of that name, or the relay of the account of that name.
-    pub(super) fn relay_or_that_of_account(&self, name: &str) -> Option<&Relay> {
+    pub(crate) fn relay_or_that_of_account(&self, name: &str) -> Option<&Relay> {
         let of_account = || self.relays_of.iter().find(|(account, _)| account == name).map(|(_, relay)| relay.as_str());
         let is_account = || self.names.iter().any(|account| account == name);
         self.relay(Some(name)).or_else(|| is_account().then(|| self.relay(of_account()))?)
     }
 
     /// Whether there is no relay at all.
-    pub(super) fn has_none(&self) -> bool {
+    pub(crate) fn has_none(&self) -> bool {
         self.relays.is_empty()
     }
 
     /// Whether an address is the user's, with or without a detail.
-    pub(super) fn is_own(&self, address: &str) -> bool {
+    pub(crate) fn is_own(&self, address: &str) -> bool {
         let forms = self.forms(address);
         self.own.iter().any(|own| forms.iter().any(|form| form.eq_ignore_ascii_case(own)))
     }
@@ -125,7 +125,7 @@ impl Relays {
     }
 
     /// The address to write from: the relay's, the account's, or the user's first one.
-    pub(super) fn from<'s>(&'s self, relay: Option<&'s Relay>, account: &str) -> Option<&'s str> {
+    pub(crate) fn from<'s>(&'s self, relay: Option<&'s Relay>, account: &str) -> Option<&'s str> {
         let of_account = self.accounts.iter().find(|(name, _)| name == account).map(|(_, address)| address.as_str());
         let of_relay = relay.and_then(|relay| relay.from.as_deref());
         of_relay.or(of_account).or_else(|| self.own.first().map(String::as_str))
@@ -133,7 +133,7 @@ impl Relays {
 
     /// The reverse-path. A message that came with the null reverse-path is sent on with it (RFC 5228 4.2). Answers use
     /// it too, unless the relay refuses it.
-    pub(super) fn reverse_path<'p>(
+    pub(crate) fn reverse_path<'p>(
         &self,
         telling: &'p Telling,
         relay: &Relay,

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::pass::{Relays, World};
+use crate::outbox::Relays;
+use crate::pass::World;
 use crate::state::Owned;
 
 /// What all lanes of a pass over the outbox share.

@@ -4,15 +4,13 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::World;
-use super::commit::Committer;
-use super::original::name_of;
-use super::plan::Decided;
 use super::relocate;
 use super::stuck::Stuck;
 use crate::clean;
 use crate::error::{Error, Kind, Result};
 use crate::message::REFILTERED;
+use crate::pass::files::name_of;
+use crate::pass::{Decided, Filer, World};
 use crate::state::Leaving;
 
 /// How many messages one transaction moves.
@@ -59,7 +57,7 @@ impl FileIdentity {
 /// What a run moves. The name space is taken with the first batch, because a run that finds nothing to do needs none.
 pub(super) struct Mover<'w> {
     world: &'w World,
-    committer: Option<Committer>,
+    filer: Option<Filer>,
     waiting: Vec<(Decided, FileIdentity)>,
     bytes: usize,
     /// The number of the run, once something moved.
@@ -82,23 +80,23 @@ impl<'w> Mover<'w> {
     pub(super) fn new(world: &'w World) -> Self {
         let (waiting, gone, held, remarks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let stuck = Stuck::default();
-        Self { world, committer: None, waiting, bytes: 0, run: None, moved: 0, gone, stuck, left: 0, held, remarks }
+        Self { world, filer: None, waiting, bytes: 0, run: None, moved: 0, gone, stuck, left: 0, held, remarks }
     }
 
     /// Takes the name space at once, and finishes what an interrupted run left unfinished.
     pub(super) fn begin(world: &'w World) -> Result<Self> {
         let mut mover = Self::new(world);
-        mover.committer = Some(mover.take_space()?);
+        mover.filer = Some(mover.take_space()?);
         Ok(mover)
     }
 
-    /// Returns the committer of the name space. After an error, the name space is taken again and the unfinished work
+    /// Returns the filer of the name space. After an error, the name space is taken again and the unfinished work
     /// is done first.
-    fn take_space(&mut self) -> Result<Committer> {
-        if let Some(committer) = self.committer.take() {
-            return Ok(committer);
+    fn take_space(&mut self) -> Result<Filer> {
+        if let Some(filer) = self.filer.take() {
+            return Ok(filer);
         }
-        let (committer, stuck) = relocate::begin(self.world, REFILTERED)?;
+        let (filer, stuck) = relocate::begin(self.world, REFILTERED)?;
         // The result includes everything that is stuck by now.
         self.stuck = stuck;
         for remark in self.stuck.remarks() {
@@ -106,17 +104,17 @@ impl<'w> Mover<'w> {
                 self.remarks.push(remark);
             }
         }
-        Ok(committer)
+        Ok(filer)
     }
 
     /// Why this message stays, if a folder is the reason. Then it counts as if no rule had been asked about it.
     pub(super) fn hindrance(&mut self, decided: &Decided) -> Result<Option<String>> {
-        let committer = self.take_space()?;
+        let filer = self.take_space()?;
         let why = match self.stuck.holds(decided.leaves()) {
             Some(why) => Some(why),
-            None => committer.hindrance(decided)?.map(|error| clean::line(error.to_string().as_bytes())),
+            None => filer.hindrance(decided)?.map(|error| clean::line(error.to_string().as_bytes())),
         };
-        self.committer = Some(committer);
+        self.filer = Some(filer);
         Ok(why)
     }
 
@@ -183,14 +181,14 @@ impl<'w> Mover<'w> {
 
     /// Returns whether the batch was moved. It is not if another process has changed what the rules had read.
     fn relocate(&mut self, batch: Vec<Decided>) -> Result<bool> {
-        let mut committer = self.take_space()?;
-        let Some((published, stuck)) = committer.relocate(batch)? else { return Ok(false) };
-        self.run = Some(committer.owned.generation());
+        let mut filer = self.take_space()?;
+        let Some((published, stuck)) = filer.relocate(batch)? else { return Ok(false) };
+        self.run = Some(filer.owned.generation());
         self.moved += published.entries().count() as u64;
         self.left += stuck.count();
         self.remarks.extend(stuck.remarks());
         self.stuck.extend(stuck);
-        self.committer = Some(committer);
+        self.filer = Some(filer);
         Ok(true)
     }
 }

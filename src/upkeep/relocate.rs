@@ -7,33 +7,25 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use sha2::{Digest, Sha256};
-
-use super::commit::Committer;
-use super::original::name_of;
-use super::plan::{Decided, Here};
 use super::stuck::Stuck;
-use super::{Decide, Leftovers, World};
 use crate::config::template::Template;
 use crate::deliver::{files_named, recover_with};
 use crate::error::{Error, Result};
-use crate::filter::Engine;
-use crate::message::{DeliveryName, Key, MOVED, REFILTERED, lasting_name};
+use crate::message::REFILTERED;
+use crate::pass::files::name_of;
+use crate::pass::{Decided, Filer, Leftovers, World};
 use crate::state::{EntryId, Leaving, Owned, Published, Unfinished};
 
 /// Takes the name space in which one process at a time moves mail, while fetching goes on. It finishes what an
 /// interrupted process left unfinished; what cannot be finished yet waits, and the user gets a notice.
-pub(super) fn begin(world: &World, account: &str) -> Result<(Committer, Stuck)> {
+pub(super) fn begin(world: &World, account: &str) -> Result<(Filer, Stuck)> {
     let owned = world.own(REFILTERED, Duration::ZERO)?;
     let stuck = resume(world, &owned)?;
-    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    let mut committer = Committer::new(world, &owned, account, engine, Template::whole_folder());
-    stuck.notify(&mut committer)?;
-    Ok((committer, stuck))
+    let mut filer = Filer::new(world, &owned, account, Template::whole_folder());
+    stuck.notify(&mut filer)?;
+    Ok((filer, stuck))
 }
 
 /// Removes the old files of what was recorded and published. What was not published stays where it was, and what was
@@ -70,27 +62,12 @@ fn left_by(world: &World, row: &Unfinished) -> Result<Vec<Leaving>> {
     Ok(paths.map(|path| Leaving { path, number: None }).collect())
 }
 
-/// Where the files of a row are now: in their folders, with any flags, or wherever a mail reader or `refilter` moved
-/// them.
-pub(super) fn files_of(world: &World, targets: &[crate::state::Target]) -> Result<Vec<PathBuf>> {
-    let mut found = BTreeSet::new();
-    for target in targets {
-        let here = files_named(&*world.disk, &target.maildir, &target.staged, 0)?;
-        let here = match here.is_empty() {
-            true => files_named(&*world.disk, world.folders.root(), &target.staged, usize::MAX)?,
-            false => here,
-        };
-        found.extend(here);
-    }
-    Ok(found.into_iter().collect())
-}
-
-impl Committer {
+impl Filer {
     /// Why a message cannot be moved now, if it cannot: its target does not take it, or its old folder cannot be
     /// written. This is checked before anything is done, so that the message is never in both.
     pub(super) fn hindrance(&self, decided: &Decided) -> Result<Option<Error>> {
         let leaving = decided.leaves().iter().try_for_each(|leaving| may_leave(&self.world, &leaving.path));
-        match leaving.and_then(|()| self.planner().ensure(decided)) {
+        match leaving.and_then(|()| self.ensure_folders(decided)) {
             Err(error) if error.target().is_none() => Err(error),
             tried => Ok(tried.err()),
         }
@@ -104,7 +81,7 @@ impl Committer {
         let rows: Vec<_> = published.ids().zip(leaves).collect();
         let mut stuck = Stuck::default();
         remove(&self.world, &rows, &mut stuck)?;
-        self.finish_but(&stuck)?;
+        self.finish_but(|id| stuck.has(id))?;
         stuck.notify(self)?;
         Ok(Some((published, stuck)))
     }
@@ -193,26 +170,11 @@ fn remove_one(world: &World, leaves: &[Leaving]) -> Result<BTreeSet<PathBuf>> {
     Ok(dirs)
 }
 
-/// The name that a moved file gets. The unique part stays, because a lost state recognises the file by it. The new
-/// ending distinguishes the file from the one that it comes from.
-pub(super) fn moved_name(file_name: &str, key: &Key, now: Timestamp) -> String {
-    let plain = lasting_name(file_name);
-    let digest = Sha256::digest(format!("{key} {}", now.as_nanosecond()));
-    format!("{plain}{MOVED}{}", data_encoding::HEXLOWER.encode(&digest[..4]))
-}
-
-/// The place of a message whose only copy was in the spool. It leaves no file, and keeps the name by which a lost state
-/// recognises it.
-pub(super) fn out_of_spool(world: &World, spooled: &Path, key: &Key, arrived: Timestamp) -> Option<Here> {
-    let (name, _) = DeliveryName::of_spooled(spooled)?;
-    let plain = format!("{}.{}.{}", arrived.as_second().max(0), name.as_str(), world.host);
-    Some(Here { name: moved_name(&plain, key, world.now()), leaves: Vec::new() })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::message::{DeliveryName, Origin};
 
     /// A mail reader had the folder open while it was refiltered.
     #[test]
@@ -238,18 +200,5 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
         assert!(whereabouts(&world, &leaving).unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_moved_file_is_still_recognised_and_its_name_does_not_grow() {
-        let origin = Arc::new(Origin { account: "work".into(), folder: "INBOX".into(), generation: 1 });
-        let key = Key::new(&origin, "7");
-        let name = DeliveryName::of(&key);
-        let now = "2026-11-23T12:00:00Z".parse().unwrap();
-        let once = moved_name(&format!("1700000000.{}.host:2,S", name.as_str()), &key, now);
-        let twice = moved_name(&format!("{once}:2,FS"), &key, now);
-        assert_eq!(once, twice);
-        let file = format!("{twice}:2,S");
-        assert_eq!(DeliveryName::of_anybody(&file).map(|(name, _)| name), Some(name));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::undelivered::committer;
+use super::undelivered::filer;
 use crate::clean;
 use crate::config::template::FolderName;
 use crate::decision::{Action, Decision, Filing, Place};
@@ -14,6 +14,7 @@ use crate::message::{Flags, Key, OUTBOX, Origin, RECOVERED};
 use crate::pass::leftovers::remove;
 use crate::pass::{Cause, Notice, World};
 use crate::state::{OutboxState, Owned};
+use crate::upkeep::UNKNOWN_PREFIX;
 
 /// The local folder for these messages.
 const RECOVERED_FOLDER: &str = "Recovered";
@@ -28,7 +29,7 @@ pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
         return Ok(());
     }
     let origin = Arc::new(Origin { account: OUTBOX.to_owned(), folder: RECOVERED.to_owned(), generation: 0 });
-    let mut committer = committer(world, owned);
+    let mut filer = filer(world, owned);
     let mut filed = Vec::with_capacity(names.len());
     for name in names {
         let found = SetAsideCause::of(&name);
@@ -36,26 +37,18 @@ pub(super) fn salvage(world: &World, owned: &Arc<Owned>) -> Result<()> {
         // If the key is known already, the run that filed it died before it could remove the file.
         if world.store.remembered(&key)?.is_none() {
             let message = world.read(&path).map_err(|e| Error::disk(format!("reading {}", path.display()), e))?;
-            committer.carry_out(key, message, found.filed())?;
+            filer.carry_out(key, message, found.filed())?;
         }
         filed.push((found, path));
     }
     // The notices before the files are removed: after a crash in between, the program would not say it again.
     for found in [SetAsideCause::AfterLoss, SetAsideCause::Nobodys] {
         if filed.iter().any(|(each, _)| *each == found) {
-            committer.notify(&found.notice())?;
+            filer.notify(&found.notice())?;
         }
     }
     filed.iter().try_for_each(|(_, path)| remove(world, path))?;
-    committer.finish()
-}
-
-/// The prefix of a spool file that was moved away because no row names it.
-const UNKNOWN_PREFIX: &str = "nobodys.";
-
-/// The name for a spool file that no row of the state names, and that the state did not lose.
-pub(in crate::pass) fn unknown_spool_name(name: &str) -> String {
-    format!("{UNKNOWN_PREFIX}{name}")
+    filer.finish()
 }
 
 /// Why a file was moved out of the spool.
@@ -124,9 +117,9 @@ fn tell_of_held(world: &World, owned: &Arc<Owned>) -> Result<()> {
              since:\n\n{}\n\n`mailsluice queue retry NUMBER` sends an item, `mailsluice queue drop NUMBER` gives it up.",
             held.join("\n")
         );
-        let mut committer = committer(world, owned);
-        committer.notify(&Notice { cause: Cause::StateOlder, account: OUTBOX.to_owned(), text })?;
-        committer.finish()?;
+        let mut filer = filer(world, owned);
+        filer.notify(&Notice { cause: Cause::StateOlder, account: OUTBOX.to_owned(), text })?;
+        filer.finish()?;
     }
     world.store.set_fact(HELD_NOTICE_FILED, &rebuilt)
 }

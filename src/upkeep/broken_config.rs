@@ -1,13 +1,11 @@
 //! When the changed config cannot be used, the user gets a notice that belongs to no account.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Cause, Committer, Decide, Leftovers, Notice, World};
 use crate::config::template::Template;
 use crate::deliver::recover;
 use crate::error::Result;
-use crate::filter::Engine;
+use crate::pass::{Cause, Filer, Leftovers, Notice, World};
 
 /// The name space of this notice. No account can have this name.
 const SPACE: &str = "(config)";
@@ -24,13 +22,12 @@ pub fn tell_of_config(world: &World, why: &str) -> Result<()> {
     if Leftovers::find(world, &owned)?.remove_all(world)? {
         owned.is_cleared();
     }
-    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    let mut committer = Committer::new(world, &owned, ABOUT, engine, Template::inbox());
+    let mut filer = Filer::new(world, &owned, ABOUT, Template::inbox());
     let text = format!(
         "The config was changed and cannot be used:\n\n{}\n\nUntil it is corrected, mailsluice keeps using \
          the previous config. Do not restart it before then.",
         why.trim_end()
     );
-    committer.notify(&Notice { cause: Cause::ConfigBroken, account: ABOUT.to_owned(), text })?;
-    committer.finish()
+    filer.notify(&Notice { cause: Cause::ConfigBroken, account: ABOUT.to_owned(), text })?;
+    filer.finish()
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::World;
-use super::leftovers::remove;
 use crate::error::{Error, Result};
+use crate::pass::World;
+use crate::pass::leftovers::remove;
 
 /// How much of the file is read.
 const MAX_FILE_BYTES: u64 = 1024;

@@ -6,12 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Zoned;
 
-use super::World;
 use super::coming::Coming;
-use super::facts::WorldFacts;
 use super::moving::{FileIdentity, Mover};
-use super::plan::{Decided, Here};
-use super::relocate;
 use crate::clean;
 use crate::config::entries::ListedEntry as ListEntry;
 use crate::config::lists;
@@ -21,6 +17,8 @@ use crate::deliver::Letters;
 use crate::error::{Error, Kind, Result};
 use crate::filter::{Ask, Engine, FactAnswer, Facts, KnownList, Unanswered};
 use crate::message::{Envelope, Flag, Flags, Key, Message, Origin, REFILTERED};
+use crate::pass::files::moved_name;
+use crate::pass::{Decided, Here, World, WorldFacts};
 
 /// The result of a run over one or more folders.
 #[derive(Debug, Default)]
@@ -275,7 +273,7 @@ impl Refilter<'_> {
     fn would_move(&self, listed: &ListedFolder, path: PathBuf, decided: Decided, identity: FileIdentity) -> Move {
         let field = |name: &str| clean::short(decided.message.first(name).unwrap_or_default(), 60);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = relocate::moved_name(&name, &decided.envelope.key, self.world.now());
+        let name = moved_name(&name, &decided.envelope.key, self.world.now());
         Move {
             from: listed.name.to_string(),
             about: (field("From"), field("Subject")),

@@ -12,13 +12,14 @@ use sha2::{Digest, Sha256};
 use super::coming::Coming;
 use super::moving::Mover;
 use super::refilter::{Refilter, RefilterLine, RefilterSummary};
-use super::{World, report, when};
+use super::when;
 use crate::config::Maintenance;
 use crate::config::template::FolderName;
 use crate::config::wildcard;
 use crate::error::{Error, Kind, Result};
 use crate::filter::Engine;
 use crate::message::REFILTERED;
+use crate::pass::{World, exit_code};
 use crate::state::Lock;
 
 /// The lock that lets one process run at a time, and the folder of the marks that say when an item last ran.
@@ -57,7 +58,7 @@ pub struct Maintained {
 impl Maintained {
     /// The exit code that says the worst.
     pub fn exit_code(&self) -> u8 {
-        report::exit_code(&self.errors)
+        exit_code(&self.errors)
     }
 }
 

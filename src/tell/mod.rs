@@ -32,21 +32,20 @@ use tokio_util::sync::CancellationToken;
 use self::handover::Handover;
 use self::lanes::{Lane, LaneEnd, LaneLoad};
 use self::shared::SharedByLanes;
-use super::{Relays, World};
 use crate::decision::Way;
 use crate::error::{Error, Kind, Result};
 use crate::message::Message;
+use crate::outbox::Relays;
 use crate::outbox::outcome::AttemptResult;
 use crate::outbox::relay::{Connection, RecipientVerdict};
 use crate::outbox::webhook;
+use crate::pass::World;
 use crate::source::imap::append::Appender;
 use crate::state::{OutboxRow, Owned, Rest};
 use crate::stop::{stopped, unless_stopped};
 
 pub use self::dropped::drop_row;
 pub use self::resting::resting;
-pub(super) use self::salvage::unknown_spool_name;
-pub(super) use self::undelivered::given_up_key;
 
 /// How many rows are read at once.
 const ROWS_PER_ROUND: u32 = 200;

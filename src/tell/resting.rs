@@ -5,7 +5,8 @@ use jiff::tz::TimeZone;
 use crate::clean;
 use crate::decision::Way;
 use crate::error::Result;
-use crate::pass::{Relays, World};
+use crate::outbox::Relays;
+use crate::pass::World;
 use crate::state::{OutboxRow, OutboxState};
 
 /// A sentence for each relay and account that rests and has items waiting.

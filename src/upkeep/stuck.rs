@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Cause, Committer, Notice};
 use crate::clean;
 use crate::error::{Error, Result};
 use crate::message::REFILTERED;
+use crate::pass::{Cause, Filer, Notice};
 use crate::state::{EntryId, Leaving};
 
 /// A row that stays unfinished until a folder can be used.
@@ -22,7 +22,7 @@ struct Waiting {
 
 /// The messages that wait.
 #[derive(Debug, Default)]
-pub(super) struct Stuck(Vec<Waiting>);
+pub(crate) struct Stuck(Vec<Waiting>);
 
 impl Stuck {
     /// Adds a row that an error of one folder holds up. Any other error is returned.
@@ -76,7 +76,7 @@ impl Stuck {
     }
 
     /// What is shown to a person who runs the command.
-    pub(super) fn remarks(&self) -> Vec<String> {
+    pub(crate) fn remarks(&self) -> Vec<String> {
         let remark = |(folder, (cause, count)): (&Path, (&str, usize))| {
             let (messages, they, folder) = (messages(count), they(count), shown(folder));
             format!(
@@ -87,19 +87,19 @@ impl Stuck {
     }
 
     /// Files a notice for each folder, if the inbox takes mail.
-    pub(super) fn notify(&self, committer: &mut Committer) -> Result<()> {
+    pub(crate) fn notify(&self, filer: &mut Filer) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());
         }
         for (folder, (cause, count)) in self.by_folder() {
-            match committer.notify(&notice(folder, cause, count)) {
+            match filer.notify(&notice(folder, cause, count)) {
                 Err(e) if e.target().is_some() => {
                     tracing::warn!("the notice about {} cannot be filed: {e}", shown(folder))
                 }
                 told => told?,
             }
         }
-        committer.finish()
+        filer.finish()
     }
 }
 

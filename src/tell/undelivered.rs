@@ -7,11 +7,10 @@ use crate::clean;
 use crate::config::template::Template;
 use crate::deliver::recover;
 use crate::error::{Error, Result};
-use crate::filter::Engine;
-use crate::message::{Key, Message, OUTBOX, Origin};
-use crate::pass::resume::resume_others;
-use crate::pass::{Cause, Committer, Decide, Leftovers, Notice, World};
-use crate::state::{EntryId, OutboxRow, Owned};
+use crate::message::{Message, OUTBOX};
+use crate::pass::{Cause, Filer, Leftovers, Notice, World};
+use crate::state::{OutboxRow, Owned};
+use crate::upkeep::{given_up_key, resume_others};
 
 /// An item that was given up for these recipients.
 pub(super) struct GivenUpRow<'a> {
@@ -28,7 +27,7 @@ pub(super) fn file(shared: &SharedByLanes, given_up: &GivenUpRow<'_>, original: 
     let GivenUpRow { item, to, left, cause } = given_up;
     let _alone = shared.filing();
     let world = &shared.world;
-    let mut committer = committer(world, &shared.owned);
+    let mut filer = filer(world, &shared.owned);
     let key = given_up_key(item.entry);
     let was_filed = was_filed(world, item)?;
     let is_back = world.store.was_brought_back(item.entry)?;
@@ -36,7 +35,7 @@ pub(super) fn file(shared: &SharedByLanes, given_up: &GivenUpRow<'_>, original: 
     let stands = world.store.rebuilt().is_some() && world.walk.is_spooled_published(world, &item.bytes)?;
     if !was_filed && !is_back && !stands && world.store.remembered(&key)?.is_none() {
         // The same bytes in another file: the item needs its own file until it is closed.
-        committer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be sent: {cause}"))?;
+        filer.keep_spooled(key, original.edited(&[]), &item.bytes, &format!("could not be sent: {cause}"))?;
     }
     let subject = clean::short(original.first("Subject").unwrap_or("(none)"), 200);
     let whom = if to.is_empty() { String::new() } else { format!(" to {}", clean::line(to.join(", ").as_bytes())) };
@@ -51,16 +50,8 @@ pub(super) fn file(shared: &SharedByLanes, given_up: &GivenUpRow<'_>, original: 
         item.telling.way.word(),
         item.id
     );
-    committer.notify(&Notice { cause: Cause::Undelivered(item.id, *left), account: OUTBOX.to_owned(), text })?;
-    committer.finish()
-}
-
-/// The key of a message that is filed because it could not be sent. It does not depend on the attempt: after a crash
-/// there is one more attempt, and the copy is in the inbox already. Nor does it depend on the outbox item: another item
-/// of the same message may have been given up before.
-pub(in crate::pass) fn given_up_key(entry: EntryId) -> Key {
-    let origin = Origin { account: OUTBOX.to_owned(), folder: "INBOX".to_owned(), generation: 0 };
-    Key::new(&Arc::new(origin), format!("entry {entry}"))
+    filer.notify(&Notice { cause: Cause::Undelivered(item.id, *left), account: OUTBOX.to_owned(), text })?;
+    filer.finish()
 }
 
 /// Whether the decision behind the item also filed the message.
@@ -130,15 +121,14 @@ pub(super) fn tell_of_desktop(shared: &SharedByLanes, title: &str, text: &str, c
 /// Files a notice without a message beside it.
 fn notify(shared: &SharedByLanes, cause: Cause, text: String) -> Result<()> {
     let _alone = shared.filing();
-    let mut committer = committer(&shared.world, &shared.owned);
-    committer.notify(&Notice { cause, account: OUTBOX.to_owned(), text })?;
-    committer.finish()
+    let mut filer = filer(&shared.world, &shared.owned);
+    filer.notify(&Notice { cause, account: OUTBOX.to_owned(), text })?;
+    filer.finish()
 }
 
-/// A committer for what the outbox files. The name space is the outbox's own, and its lock is the outbox's lock.
-pub(super) fn committer(world: &World, owned: &Arc<Owned>) -> Committer {
-    let engine: Arc<dyn Decide> = Arc::new(Engine::default());
-    Committer::new(world, owned, OUTBOX, engine, Template::inbox())
+/// A filer for what the outbox files. The name space is the outbox's own, and its lock is the outbox's lock.
+pub(super) fn filer(world: &World, owned: &Arc<Owned>) -> Filer {
+    Filer::new(world, owned, OUTBOX, Template::inbox())
 }
 
 /// Finishes what an interrupted process was filing, before anything is sent. Returns what to say about what cannot be
@@ -151,6 +141,6 @@ pub(super) fn resume(world: &World, owned: &Arc<Owned>) -> Result<Vec<String>> {
         owned.is_cleared();
     }
     let stuck = resume_others(world)?;
-    stuck.notify(&mut committer(world, owned))?;
+    stuck.notify(&mut filer(world, owned))?;
     Ok(stuck.remarks())
 }
