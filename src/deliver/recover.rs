@@ -19,14 +19,16 @@ use super::orphans::find_all_published;
 use super::publish::{PublishOutcome, publish_one};
 use crate::error::{Error, Result};
 use crate::safeguard::Safeguard;
-use crate::state::{Disk, EntryId, Owned, Recovered, Store, Target, Unfinished, as_paths, sync_dirs, touched_dirs};
+use crate::state::{
+    Disk, EntryId, JournalEntries, Owned, Recovered, Target, Unfinished, as_paths, sync_dirs, touched_dirs,
+};
 
 /// A row that cannot be finished now because of one folder, with the system's error.
 pub type Held = (Unfinished, Error);
 
 /// Publishes everything that was recorded for the name space and not finished. What is lost stays unfinished. What is
 /// in a folder that cannot be read also stays unfinished, and is an error.
-pub fn recover(disk: &dyn Disk, store: &dyn Store, root: &Path, owned: &Owned) -> Result<Recovered> {
+pub fn recover(disk: &dyn Disk, store: &dyn JournalEntries, root: &Path, owned: &Owned) -> Result<Recovered> {
     let (recovered, held) = recover_what_can_be(disk, store, root, owned)?;
     held.into_iter().next().map_or(Ok(recovered), |(_, error)| Err(error))
 }
@@ -35,7 +37,7 @@ pub fn recover(disk: &dyn Disk, store: &dyn Store, root: &Path, owned: &Owned) -
 /// unfinished, so that nothing is deleted on the server meanwhile.
 pub fn recover_what_can_be(
     disk: &dyn Disk,
-    store: &dyn Store,
+    store: &dyn JournalEntries,
     root: &Path,
     owned: &Owned,
 ) -> Result<(Recovered, Vec<Held>)> {
@@ -47,7 +49,7 @@ pub fn recover_what_can_be(
 /// that step succeeded. A folder that cannot be read holds up only its own rows.
 pub fn recover_with(
     disk: &dyn Disk,
-    store: &dyn Store,
+    store: &dyn JournalEntries,
     root: &Path,
     owned: &Owned,
     settle: &mut dyn FnMut(&[Unfinished]) -> Result<Vec<EntryId>>,

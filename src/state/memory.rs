@@ -7,9 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::clock::{Clock, EARLIEST, Seen, is_possible};
 use super::sqlite::Sql;
-use super::{Entry, counts, facts};
+use super::{Entry, RuleFacts, SqliteStore, counts, facts};
 use crate::config::entries::ListedEntry as ListEntry;
 use crate::decision::{ANSWERED, AnsweredQuestion, Counted, Fact, Write};
+use crate::error::Result;
 use crate::safeguard::Safeguard;
 
 /// How many keys one handle may hold. Beyond that, those that expire first are removed.
@@ -18,6 +19,32 @@ pub(super) const MAX_KEYS: u64 = 100_000;
 pub(super) const MAX_ANSWERED: u64 = 10_000;
 /// When answers are forgotten: no `days` is longer.
 const FORGET_ANSWERED: SignedDuration = SignedDuration::from_hours(2 * 365 * 24);
+
+impl RuleFacts for SqliteStore {
+    fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool> {
+        self.read("answering a rule's question", |db| holds(db, fact, now))
+    }
+
+    fn last_number(&self, counter: &str) -> Result<Option<u64>> {
+        self.read("reading a counter", |db| last_number(db, counter))
+    }
+
+    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64> {
+        self.read("counting messages", |db| counts::counted(db, of, coming))
+    }
+
+    fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>> {
+        self.read("reading a list", |db| list_entries(db, list, now))
+    }
+
+    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>> {
+        self.read("reading a list", |db| list_value(db, list, entry))
+    }
+
+    fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()> {
+        self.write("changing a list", |tx| writes.iter().try_for_each(|one| write(tx, one, now)))
+    }
+}
 
 /// The state's present answer to a question.
 pub(super) fn holds(db: &Connection, fact: &Fact, now: Timestamp) -> Sql<bool> {

@@ -68,6 +68,6 @@ pub use set_aside::{MBOX_SPOOL, SET_ASIDE};
 pub use sqlite::SqliteStore;
 pub use standing::Standing;
 pub use store::{
-    Attempt, JournalEntry, KeyPurpose, KnownOrigin, OutboxRow, OutboxState, OwedCopy, RecipientEnd, RememberedKey,
-    Rest, Store, Trouble, Unfinished,
+    Attempt, JournalEntries, JournalEntry, KeyPurpose, KnownOrigin, OutboxRow, OutboxState, OwedCopy, RecipientEnd,
+    RememberedKey, RememberedKeys, Rest, RuleFacts, Store, Trouble, Unfinished,
 };

@@ -11,7 +11,7 @@ use std::time::Duration;
 use data_encoding::HEXLOWER;
 use ring::rand::SecureRandom;
 
-use super::{Lock, Store};
+use super::{Lock, Registry};
 use crate::error::{Error, Kind, Result};
 use crate::message::space_tag;
 use crate::safeguard::Safeguard;
@@ -70,7 +70,7 @@ pub struct Owned {
 
 impl Owned {
     /// Takes the name space, waits up to `patience` for its owner, or says which process owns it.
-    pub fn take(store: &dyn Store, locks: &Path, space: &str, patience: Duration) -> Result<Self> {
+    pub fn take(store: &dyn Registry, locks: &Path, space: &str, patience: Duration) -> Result<Self> {
         let lock = match Lock::take(locks, space, patience) {
             Err(e) if e.kind() == Kind::Busy && !Safeguard::RecoverOnlyTheDead.is_on() => {
                 return Self::beside(space);

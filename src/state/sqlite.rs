@@ -19,12 +19,10 @@ use super::rows::{
 use super::slots::Slots;
 use super::water::Water;
 use super::{
-    About, Attempt, Entry, EntryId, JournalEntry, JournalRow, KeyPurpose, KnownOrigin, Later, Owned, Places, Recording,
-    RememberedKey, Staged, Store, Trouble, Unfinished, before, counts, facts, folder_mark, journal, memory, outbox,
-    owner, prune,
+    About, Attempt, Entry, EntryId, JournalEntries, JournalEntry, JournalRow, KeyPurpose, KnownOrigin, Later, Owned,
+    Places, Recording, RememberedKey, RememberedKeys, Staged, Trouble, Unfinished, before, facts, folder_mark, journal,
+    memory, outbox, owner, prune,
 };
-use crate::config::entries::ListedEntry as ListEntry;
-use crate::decision::{Counted, Fact, Write};
 use crate::error::{Error, Kind, Result};
 use crate::message::{Key, Origin};
 
@@ -195,14 +193,7 @@ pub(super) fn without_sync<T>(db: &mut Connection, run: impl FnOnce(&mut Connect
     done
 }
 
-impl Store for SqliteStore {
-    fn unfinished_spaces(&self) -> Result<Vec<String>> {
-        self.read("reading what a crash left", |db| {
-            let mut query = db.prepare_cached("SELECT DISTINCT owner FROM journal WHERE done = 0")?;
-            query.query_map([], |row| row.get(0))?.collect()
-        })
-    }
-
+impl RememberedKeys for SqliteStore {
     fn known(&self, origin: &Arc<Origin>) -> Result<KnownOrigin> {
         self.read("reading which messages are known", |db| known::all(db, origin))
     }
@@ -252,99 +243,6 @@ impl Store for SqliteStore {
             let mut origins = Origins::default();
             old.iter().try_for_each(|key| forget(tx, origins.id(tx, &key.origin)?, &key.id))?;
             new.iter().try_for_each(|(key, what)| remember(tx, origins.id(tx, &key.origin)?, &key.id, what))
-        })
-    }
-
-    fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording> {
-        let ids = self.write_for(owned, "recording decisions", |tx| {
-            if !memory::are_unchanged(tx, staged.entries())? {
-                return Ok(None);
-            }
-            finish(tx, done)?;
-            insert_all(tx, owned, &self.places, staged.entries()).map(Some)
-        })?;
-        match ids {
-            Some(ids) => staged.recorded(ids).map(Recording::Recorded),
-            None => Ok(Recording::Changed(staged)),
-        }
-    }
-
-    fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool> {
-        self.read("answering a rule's question", |db| memory::holds(db, fact, now))
-    }
-
-    fn last_number(&self, counter: &str) -> Result<Option<u64>> {
-        self.read("reading a counter", |db| memory::last_number(db, counter))
-    }
-
-    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64> {
-        self.read("counting messages", |db| counts::counted(db, of, coming))
-    }
-
-    fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>> {
-        self.read("reading a list", |db| memory::list_entries(db, list, now))
-    }
-
-    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>> {
-        self.read("reading a list", |db| memory::list_value(db, list, entry))
-    }
-
-    fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()> {
-        self.write("changing a list", |tx| writes.iter().try_for_each(|write| memory::write(tx, write, now)))
-    }
-
-    fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()> {
-        if done.is_empty() {
-            return Ok(());
-        }
-        self.write_for(owned, "marking messages as published", |tx| finish(tx, done))
-    }
-
-    fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>> {
-        self.read("reading what a crash left", |db| {
-            let mut query = db.prepare_cached(
-                "SELECT entry, journal.at, account, folder, generation, journal.id, head_hash, sender, subject, message_id
-                 FROM journal JOIN origin USING (origin)
-                 LEFT JOIN seen ON seen.origin = journal.origin AND seen.id = journal.id
-                 WHERE done = 0 AND owner = ?1 ORDER BY entry",
-            )?;
-            let rows = query.query_map([space], |row| {
-                let origin = Origin { account: row.get(2)?, folder: row.get(3)?, generation: row.get(4)? };
-                let key = Key::new(&Arc::new(origin), row.get::<_, Vec<u8>>(5)?);
-                let (targets, mboxes, leaves) = (Vec::new(), Vec::new(), Vec::new());
-                let about = About { from: row.get(7)?, subject: row.get(8)?, message_id: row.get(9)? };
-                Ok(Unfinished { id: row.get(0)?, at: time(row.get(1)?), key, targets, mboxes, leaves, head_hash: row.get(6)?, about })
-            })?;
-            let mut rows = rows.collect::<Sql<Vec<_>>>()?;
-            rows.iter_mut().try_for_each(|row| {
-                row.targets = targets(db, &self.places, row.id)?;
-                row.mboxes = mboxes(db, &self.places, row.id)?;
-                row.leaves = before::leaves(db, &self.places, row.id)?;
-                Ok::<_, rusqlite::Error>(())
-            })?;
-            Ok(rows)
-        })
-    }
-
-    fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()> {
-        self.write_for(owned, "giving up a message for a new delivery", |tx| {
-            let origin = Origins::default().id(tx, &row.key.origin)?;
-            let told = tx.prepare_cached("SELECT 1 FROM outbox WHERE entry = ?1")?.exists([row.id])?;
-            let known = tx
-                .prepare_cached("SELECT mark, announced, head_hash, at, dress FROM seen WHERE origin = ?1 AND id = ?2")?
-                .query_row(params![origin, row.key.id], |row| remembered(row, 0))
-                .optional()?;
-            match known.filter(|_| told) {
-                Some(known) => remember(tx, origin, &row.key.id, &RememberedKey { mark: KeyPurpose::Again, ..known })?,
-                None => forget(tx, origin, &row.key.id)?,
-            }
-            folder_mark::forget(tx, origin)?;
-            remove_noted_keys(tx, row.id)?;
-            tx.execute(
-                "UPDATE journal SET done = 1, noted = '', outcome = outcome || ' (its files are nowhere)' WHERE entry = ?1",
-                [row.id],
-            )?;
-            Ok(())
         })
     }
 
@@ -431,6 +329,84 @@ impl Store for SqliteStore {
                  WHERE account = ?1 AND mark IN (0, 3, 6, 9, 10) AND head_hash = ?2",
             )?
             .exists(params![account, head_hash])
+        })
+    }
+}
+
+impl JournalEntries for SqliteStore {
+    fn unfinished_spaces(&self) -> Result<Vec<String>> {
+        self.read("reading what a crash left", |db| {
+            let mut query = db.prepare_cached("SELECT DISTINCT owner FROM journal WHERE done = 0")?;
+            query.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording> {
+        let ids = self.write_for(owned, "recording decisions", |tx| {
+            if !memory::are_unchanged(tx, staged.entries())? {
+                return Ok(None);
+            }
+            finish(tx, done)?;
+            insert_all(tx, owned, &self.places, staged.entries()).map(Some)
+        })?;
+        match ids {
+            Some(ids) => staged.recorded(ids).map(Recording::Recorded),
+            None => Ok(Recording::Changed(staged)),
+        }
+    }
+
+    fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()> {
+        if done.is_empty() {
+            return Ok(());
+        }
+        self.write_for(owned, "marking messages as published", |tx| finish(tx, done))
+    }
+
+    fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>> {
+        self.read("reading what a crash left", |db| {
+            let mut query = db.prepare_cached(
+                "SELECT entry, journal.at, account, folder, generation, journal.id, head_hash, sender, subject, message_id
+                 FROM journal JOIN origin USING (origin)
+                 LEFT JOIN seen ON seen.origin = journal.origin AND seen.id = journal.id
+                 WHERE done = 0 AND owner = ?1 ORDER BY entry",
+            )?;
+            let rows = query.query_map([space], |row| {
+                let origin = Origin { account: row.get(2)?, folder: row.get(3)?, generation: row.get(4)? };
+                let key = Key::new(&Arc::new(origin), row.get::<_, Vec<u8>>(5)?);
+                let (targets, mboxes, leaves) = (Vec::new(), Vec::new(), Vec::new());
+                let about = About { from: row.get(7)?, subject: row.get(8)?, message_id: row.get(9)? };
+                Ok(Unfinished { id: row.get(0)?, at: time(row.get(1)?), key, targets, mboxes, leaves, head_hash: row.get(6)?, about })
+            })?;
+            let mut rows = rows.collect::<Sql<Vec<_>>>()?;
+            rows.iter_mut().try_for_each(|row| {
+                row.targets = targets(db, &self.places, row.id)?;
+                row.mboxes = mboxes(db, &self.places, row.id)?;
+                row.leaves = before::leaves(db, &self.places, row.id)?;
+                Ok::<_, rusqlite::Error>(())
+            })?;
+            Ok(rows)
+        })
+    }
+
+    fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()> {
+        self.write_for(owned, "giving up a message for a new delivery", |tx| {
+            let origin = Origins::default().id(tx, &row.key.origin)?;
+            let told = tx.prepare_cached("SELECT 1 FROM outbox WHERE entry = ?1")?.exists([row.id])?;
+            let known = tx
+                .prepare_cached("SELECT mark, announced, head_hash, at, dress FROM seen WHERE origin = ?1 AND id = ?2")?
+                .query_row(params![origin, row.key.id], |row| remembered(row, 0))
+                .optional()?;
+            match known.filter(|_| told) {
+                Some(known) => remember(tx, origin, &row.key.id, &RememberedKey { mark: KeyPurpose::Again, ..known })?,
+                None => forget(tx, origin, &row.key.id)?,
+            }
+            folder_mark::forget(tx, origin)?;
+            remove_noted_keys(tx, row.id)?;
+            tx.execute(
+                "UPDATE journal SET done = 1, noted = '', outcome = outcome || ' (its files are nowhere)' WHERE entry = ?1",
+                [row.id],
+            )?;
+            Ok(())
         })
     }
 

@@ -19,12 +19,8 @@ use crate::decision::{Counted, Fact, Telling, Write};
 use crate::error::Result;
 use crate::message::{Key, Origin};
 
-/// What the program remembers. Every writing call is one durable transaction. It is refused if another process has
-/// taken over the name space.
-pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
-    /// The name spaces with entries that were recorded and not marked done.
-    fn unfinished_spaces(&self) -> Result<Vec<String>>;
-
+/// What is remembered of the messages on servers, and of attempts at them.
+pub trait RememberedKeys {
     /// What is remembered of an origin's messages.
     fn known(&self, origin: &Arc<Origin>) -> Result<KnownOrigin>;
 
@@ -45,38 +41,6 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
 
     /// Forgets keys and remembers others instead, in one transaction: in between, every message would count as new.
     fn renumber(&self, owned: &Owned, old: &[Key], new: &[(Key, RememberedKey)]) -> Result<()>;
-
-    /// Records decided and staged messages with what they write and send, and marks earlier entries done, in one
-    /// transaction. It checks again what the decisions read; if an answer has changed, nothing is recorded.
-    fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording>;
-
-    /// The answer to a rule's question.
-    fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool>;
-
-    /// The last number that was taken from a counter.
-    fn last_number(&self, counter: &str) -> Result<Option<u64>>;
-
-    /// How many messages were counted, including those that are about to be.
-    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64>;
-
-    /// The entries of a list that rules write, with their values, sorted.
-    fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>>;
-
-    /// The value of an entry in such a list.
-    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>>;
-
-    /// Changes lists as rules do, for a person who asks for it.
-    fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()>;
-
-    /// Marks journal entries as published.
-    fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()>;
-
-    /// The entries that were recorded for a name space and not marked done.
-    fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>>;
-
-    /// Gives up a recorded entry whose files are gone. The message counts as new again. What its rules recorded is
-    /// removed, so that it is not taken for a duplicate of itself. What was sent stays sent.
-    fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()>;
 
     /// Remembers, without syncing, which message is being decided in a name space; `None` when that is over. It
     /// survives the process.
@@ -99,6 +63,47 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
 
     /// Whether a message with this header came from that account and is filed.
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool>;
+}
+
+/// What rules remember: the answers to their questions, counters and lists.
+pub trait RuleFacts {
+    /// The answer to a rule's question.
+    fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool>;
+
+    /// The last number that was taken from a counter.
+    fn last_number(&self, counter: &str) -> Result<Option<u64>>;
+
+    /// How many messages were counted, including those that are about to be.
+    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64>;
+
+    /// The entries of a list that rules write, with their values, sorted.
+    fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>>;
+
+    /// The value of an entry in such a list.
+    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>>;
+
+    /// Changes lists as rules do, for a person who asks for it.
+    fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()>;
+}
+
+/// What was decided and filed, and what a crash left unfinished of it.
+pub trait JournalEntries {
+    /// The name spaces with entries that were recorded and not marked done.
+    fn unfinished_spaces(&self) -> Result<Vec<String>>;
+
+    /// Records decided and staged messages with what they write and send, and marks earlier entries done, in one
+    /// transaction. It checks again what the decisions read; if an answer has changed, nothing is recorded.
+    fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording>;
+
+    /// Marks journal entries as published.
+    fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()>;
+
+    /// The entries that were recorded for a name space and not marked done.
+    fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>>;
+
+    /// Gives up a recorded entry whose files are gone. The message counts as new again. What its rules recorded is
+    /// removed, so that it is not taken for a duplicate of itself. What was sent stays sent.
+    fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()>;
 
     /// The entries of messages with that Message-ID from an account, the newest first, at most eight.
     fn filed_as(&self, account: &str, message_id: &str) -> Result<Vec<EntryId>>;
@@ -136,6 +141,18 @@ pub trait Store: Registry + Outbox + Pacing + FolderMarks + Send + Sync {
     /// Removes what is older than the documented times, and originals beyond that many bytes. Returns the spool files
     /// that nothing names any more.
     fn prune(&self, owned: &Owned, now: Timestamp, originals: u64) -> Result<Vec<PathBuf>>;
+}
+
+/// What the program remembers. Every writing call is one durable transaction. It is refused if another process has
+/// taken over the name space.
+pub trait Store:
+    Registry + RememberedKeys + RuleFacts + JournalEntries + Outbox + Pacing + FolderMarks + Send + Sync
+{
+}
+
+impl<T> Store for T where
+    T: Registry + RememberedKeys + RuleFacts + JournalEntries + Outbox + Pacing + FolderMarks + Send + Sync
+{
 }
 
 /// Why a key is remembered.

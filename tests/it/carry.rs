@@ -232,7 +232,7 @@ fn what_changes_meanwhile_is_decided_anew() {
 
 fn note(store: &SqliteStore, write: Write) {
     use mailsluice::message::DeliveryName;
-    use mailsluice::state::{About, Before, Entry, KeyPurpose, Owned, Staged, Store, sync_dirs};
+    use mailsluice::state::{About, Before, Entry, JournalEntries, KeyPurpose, Owned, Staged, sync_dirs};
     let key = Key::new(&Arc::new(Origin { account: "other".into(), ..origin() }), "1");
     let entry = Entry {
         name: DeliveryName::of(&key),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mailsluice::decision::{AnsweredQuestion, Decision, Fact, Way, Write};
 use mailsluice::filter::Engine;
 use mailsluice::filter::trial::ToldFacts;
-use mailsluice::state::{Entry, Lock, Recording, Store};
+use mailsluice::state::{Entry, JournalEntries, Lock, Recording, RuleFacts};
 
 use crate::engine::{body, decided, envelope, failure, message, settings, shown, yaml, yaml_with};
 use crate::outbox::User;

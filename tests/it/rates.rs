@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use mailsluice::decision::{AnsweredQuestion, Counted, Fact, Write};
-use mailsluice::state::{Entry, Recording, SqliteStore, Store};
+use mailsluice::state::{Entry, JournalEntries, Recording, RuleFacts, SqliteStore};
 
 use crate::outbox::User;
 use crate::stage::Account;

@@ -9,8 +9,8 @@ use mailsluice::decision::{
 };
 use mailsluice::message::{DeliveryName, Key, Origin};
 use mailsluice::state::{
-    About, Before, Entry, KeyPurpose, Original, Outbox, OutboxState, Owned, Places, RealDisk, Recording, SqliteStore,
-    Staged, Store, Trouble, sync_dirs,
+    About, Before, Entry, JournalEntries, KeyPurpose, Original, Outbox, OutboxState, Owned, Places, RealDisk,
+    Recording, RememberedKeys, RuleFacts, SqliteStore, Staged, Trouble, sync_dirs,
 };
 
 pub fn now() -> Timestamp {

@@ -11,7 +11,7 @@ use mailsluice::filter::Engine;
 use mailsluice::message::{Bytes, Key, Origin, STDIN};
 use mailsluice::pass::{Report, World};
 use mailsluice::pipeline;
-use mailsluice::state::{KeyPurpose, SqliteStore, Stamp, Store};
+use mailsluice::state::{KeyPurpose, RememberedKeys, SqliteStore, Stamp};
 use tempfile::TempDir;
 
 use super::disk::{Death, ForgetfulDisk, Rename};

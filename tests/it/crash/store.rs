@@ -13,9 +13,10 @@ use mailsluice::deliver::publish;
 use mailsluice::error::{Error, Kind, Result};
 use mailsluice::message::{Key, Origin};
 use mailsluice::state::{
-    About, Attempt, Clock, Disk, Entry, EntryId, FolderMark, FolderMarks, JournalEntry, JournalRow, KnownOrigin, Later,
-    Outbox, OutboxRow, Owned, Pace, Pacing, PartialFailure, Places, Recording, Registered, Registry, RememberedKey,
-    Rest, SqliteStore, Staged, Standing, Store, Trouble, Unfinished, sync_dirs,
+    About, Attempt, Clock, Disk, Entry, EntryId, FolderMark, FolderMarks, JournalEntries, JournalEntry, JournalRow,
+    KnownOrigin, Later, Outbox, OutboxRow, Owned, Pace, Pacing, PartialFailure, Places, Recording, Registered,
+    Registry, RememberedKey, RememberedKeys, Rest, RuleFacts, SqliteStore, Staged, Standing, Trouble, Unfinished,
+    sync_dirs,
 };
 
 use super::fate::{Dead, Fate};
@@ -262,11 +263,7 @@ impl Outbox for MortalStore {
     }
 }
 
-impl Store for MortalStore {
-    fn unfinished_spaces(&self) -> Result<Vec<String>> {
-        self.look()?.unfinished_spaces()
-    }
-
+impl RememberedKeys for MortalStore {
     fn known(&self, origin: &Arc<Origin>) -> Result<KnownOrigin> {
         self.look()?.known(origin)
     }
@@ -298,69 +295,8 @@ impl Store for MortalStore {
         self.step("renumber")?.renumber(owned, old, new)
     }
 
-    fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording> {
-        match self.mistake {
-            // It is the process that dies that makes it.
-            _ if self.mistake == Some(Mistake::PublishBeforeRecord) && !self.fate.is_doomed() => {
-                self.step("record")?.record(owned, staged, done)
-            }
-            None => self.step("record")?.record(owned, staged, done),
-            Some(Mistake::PublishBeforeRecord) => {
-                let entries = staged.entries().to_vec();
-                let numbers = (0..).take(entries.len()).collect();
-                publish(&*self.disk, owned, self.staged_again(entries).recorded(numbers)?)?;
-                self.step("record")?.record(owned, staged, done)
-            }
-            Some(Mistake::RecordAfterSettle) => {
-                self.pending.lock().unwrap().extend(staged.entries().iter().cloned());
-                let numbers = (-1000..).take(staged.entries().len()).collect();
-                staged.recorded(numbers).map(Recording::Recorded)
-            }
-        }
-    }
-
-    fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool> {
-        self.look()?.holds(fact, now)
-    }
-
-    fn last_number(&self, counter: &str) -> Result<Option<u64>> {
-        self.look()?.last_number(counter)
-    }
-
-    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64> {
-        self.look()?.counted(of, coming)
-    }
-
     fn first_look(&self, owned: &Owned, origin: &Origin, now: Timestamp) -> Result<Timestamp> {
         self.step("first look")?.first_look(owned, origin, now)
-    }
-
-    fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>> {
-        self.look()?.list_entries(list, now)
-    }
-
-    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>> {
-        self.look()?.list_value(list, entry)
-    }
-
-    fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()> {
-        self.look()?.change_lists(writes, now)
-    }
-
-    fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()> {
-        self.record_pending(owned)?;
-        if done.is_empty() {
-            return Ok(());
-        }
-        self.step("finish")?.finish(owned, done)
-    }
-
-    fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>> {
-        self.look()?.unfinished(space)
-    }
-
-    fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()> {
-        self.step("again")?.again(owned, row)
     }
 
     fn deciding(&self, owned: &Owned, key: Option<&Key>) -> Result<()> {
@@ -383,12 +319,81 @@ impl Store for MortalStore {
         self.step("listed")?.listed(owned, origin, missing, now)
     }
 
-    fn filed_as(&self, account: &str, message_id: &str) -> Result<Vec<EntryId>> {
-        self.look()?.filed_as(account, message_id)
-    }
-
     fn is_here(&self, account: &str, head_hash: &[u8; 16]) -> Result<bool> {
         self.look()?.is_here(account, head_hash)
+    }
+}
+
+impl RuleFacts for MortalStore {
+    fn holds(&self, fact: &Fact, now: Timestamp) -> Result<bool> {
+        self.look()?.holds(fact, now)
+    }
+
+    fn last_number(&self, counter: &str) -> Result<Option<u64>> {
+        self.look()?.last_number(counter)
+    }
+
+    fn counted(&self, of: &Counted, coming: &HashSet<i64>) -> Result<u64> {
+        self.look()?.counted(of, coming)
+    }
+
+    fn list_entries(&self, list: &str, now: Timestamp) -> Result<Vec<ListEntry>> {
+        self.look()?.list_entries(list, now)
+    }
+
+    fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>> {
+        self.look()?.list_value(list, entry)
+    }
+
+    fn change_lists(&self, writes: &[Write], now: Timestamp) -> Result<()> {
+        self.look()?.change_lists(writes, now)
+    }
+}
+
+impl JournalEntries for MortalStore {
+    fn unfinished_spaces(&self) -> Result<Vec<String>> {
+        self.look()?.unfinished_spaces()
+    }
+
+    fn record(&self, owned: &Owned, staged: Staged, done: &[EntryId]) -> Result<Recording> {
+        match self.mistake {
+            // It is the process that dies that makes it.
+            _ if self.mistake == Some(Mistake::PublishBeforeRecord) && !self.fate.is_doomed() => {
+                self.step("record")?.record(owned, staged, done)
+            }
+            None => self.step("record")?.record(owned, staged, done),
+            Some(Mistake::PublishBeforeRecord) => {
+                let entries = staged.entries().to_vec();
+                let numbers = (0..).take(entries.len()).collect();
+                publish(&*self.disk, owned, self.staged_again(entries).recorded(numbers)?)?;
+                self.step("record")?.record(owned, staged, done)
+            }
+            Some(Mistake::RecordAfterSettle) => {
+                self.pending.lock().unwrap().extend(staged.entries().iter().cloned());
+                let numbers = (-1000..).take(staged.entries().len()).collect();
+                staged.recorded(numbers).map(Recording::Recorded)
+            }
+        }
+    }
+
+    fn finish(&self, owned: &Owned, done: &[EntryId]) -> Result<()> {
+        self.record_pending(owned)?;
+        if done.is_empty() {
+            return Ok(());
+        }
+        self.step("finish")?.finish(owned, done)
+    }
+
+    fn unfinished(&self, space: &str) -> Result<Vec<Unfinished>> {
+        self.look()?.unfinished(space)
+    }
+
+    fn again(&self, owned: &Owned, row: &Unfinished) -> Result<()> {
+        self.step("again")?.again(owned, row)
+    }
+
+    fn filed_as(&self, account: &str, message_id: &str) -> Result<Vec<EntryId>> {
+        self.look()?.filed_as(account, message_id)
     }
 
     fn is_recorded(&self, staged: &str) -> Result<bool> {

@@ -12,7 +12,7 @@ use mailsluice::message::Key;
 use mailsluice::pass::{Decide, Report, Silent, Watch, World, mounted, note_accounts};
 use mailsluice::pipeline::{self, Job};
 use mailsluice::source::WINDOW;
-use mailsluice::state::{Outbox, SqliteStore, Store};
+use mailsluice::state::{Outbox, RememberedKeys, SqliteStore};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
