@@ -1,6 +1,7 @@
 //! The command tree and dispatch, nothing else: each command is a file.
 
 mod advice;
+mod called;
 mod check;
 mod deliver;
 mod discover;
@@ -34,13 +35,14 @@ mod test;
 mod undo;
 mod width;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clap_complete::ArgValueCompleter;
 
 use crate::error::Result;
+use called::for_sendmail;
 use help::complete;
 use output::{Color, Output};
 
@@ -222,37 +224,6 @@ pub fn commands_of_daemon() -> Vec<(String, String)> {
     let commands = cli.get_subcommands().filter(|command| NAMES.contains(&command.get_name()));
     let about = |command: &clap::Command| command.get_about().map(ToString::to_string).unwrap_or_default();
     commands.map(|command| (command.get_name().to_owned(), about(command))).collect()
-}
-
-/// Called as `sendmail` or `mailq`, through a link of that name, the program is that command.
-fn for_sendmail(mut given: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
-    let name =
-        given.first().and_then(|name| Path::new(name).file_name()).map(|name| name.to_string_lossy().into_owned());
-    match name.as_deref() {
-        // Its options are sendmail's alone.
-        Some("sendmail") => _ = given.splice(1..1, ["sendmail".into(), "--".into()]),
-        Some("mailq") => _ = given.splice(1..1, ["queue".into(), "list".into()]),
-        _ => {
-            if let Some(at) = sendmail_at(&given) {
-                given.insert(at + 1, "--".into());
-            }
-        }
-    }
-    given
-}
-
-/// Where the command `sendmail` stands: behind options of the program, and before its own, of which `-q` and `-v` mean something
-/// else.
-fn sendmail_at(given: &[std::ffi::OsString]) -> Option<usize> {
-    let mut at = 1;
-    loop {
-        let word = given.get(at)?.to_str()?;
-        match word {
-            "-c" | "--config" => at += 2,
-            option if option.starts_with('-') => at += 1,
-            word => return (word == "sendmail").then_some(at),
-        }
-    }
 }
 
 fn dispatch(cli: Cli, output: &Output) -> Result<u8> {

@@ -53,8 +53,9 @@ impl Color {
     /// The same for the parser of command lines, before it has read the option.
     pub(super) fn of_help(arguments: &[std::ffi::OsString]) -> clap::ColorChoice {
         let given = arguments.iter().zip(arguments.iter().skip(1));
-        let value = given.filter(|(option, _)| *option == "--color").map(|(_, value)| value.to_string_lossy()).last();
-        let joined = arguments.iter().filter_map(|option| option.to_str()?.strip_prefix("--color=")).last();
+        let value =
+            given.filter(|(option, _)| *option == "--color").map(|(_, value)| value.to_string_lossy()).next_back();
+        let joined = arguments.iter().filter_map(|option| option.to_str()?.strip_prefix("--color=")).next_back();
         match value.as_deref().or(joined) {
             Some("always") => clap::ColorChoice::Always,
             Some("never") => clap::ColorChoice::Never,

@@ -97,9 +97,10 @@ fn code(status: &Status) -> u8 {
 
 fn page(status: &Status, now: Timestamp, columns: usize) -> String {
     let mut page = String::new();
+    let whole = |text: &str| width::wrapped("", 0, text, columns);
     if let Some(since) = status.paused {
-        writeln!(page, "Everything has been paused since {}. `mailsluice resume` lets it go on.", when(since, now))
-            .ok();
+        let since = when(since, now);
+        page += &whole(&format!("Everything has been paused since {since}. `mailsluice resume` lets it go on."));
     }
     if let Some(why) = &status.config {
         writeln!(page, "The config as it is written now is not in force; the one before is:\n{}", why.trim_end()).ok();
@@ -108,7 +109,7 @@ fn page(status: &Status, now: Timestamp, columns: usize) -> String {
         (Some(process), Some(since)) => {
             writeln!(page, "mailsluice has been running since {} (process {process}).", when(since, now)).ok();
         }
-        _ => page += &nobody_runs(status),
+        _ => page += &whole(nobody_runs(status).trim_end()),
     }
     let width = status.accounts.iter().map(|account| account.name.chars().count()).max().unwrap_or(0).max(6);
     for account in &status.accounts {

@@ -1,4 +1,4 @@
-//! What conditions see of the message and the world while it is decided, and what they note for explanations.
+//! What conditions see of the message and the world during a decision, and what they record for explanations.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -22,15 +22,15 @@ use crate::config::text::Text;
 use crate::decision::{AnsweredQuestion, Contents, Counted, Fact, Version, Write};
 use crate::message::{Envelope, Flags, Message};
 
-/// Why the walk ends before its end.
+/// Why the walk over the rules ends early.
 #[derive(Debug)]
 pub(super) enum Break {
-    /// Something failed: the message is kept, nothing else is done, and the user is told this.
+    /// Something failed. The message is kept, nothing else is done, and the user gets this text.
     Failed(String),
-    /// Not now.
+    /// The message must be decided again later.
     Defer(String),
-    /// A comparison can be answered neither with yes nor with no, for this reason. The conditions around it take care of
-    /// it; a rule takes it as one that does not hold.
+    /// A comparison is neither true nor false, for this reason. The surrounding conditions handle it. A rule treats its
+    /// condition as false then.
     NoAnswer(String),
 }
 
@@ -50,20 +50,20 @@ const MAX_PROGRAMS: usize = 100;
 const MAX_PATTERNS: usize = 100;
 /// How many reasons are kept: a script may ask conditions in a loop.
 const MAX_REASONS: usize = 100;
-/// The longest value kept for an explanation, in bytes.
+/// The longest value that is kept for an explanation.
 const KEPT_VALUE_BYTES: usize = 200;
 
-/// What conditions see of the message and the world, and what they note.
+/// What conditions see of the message and the world, and what they record.
 pub(super) struct Asking<'a> {
     pub(super) settings: &'a Settings,
     pub(super) envelope: &'a Envelope,
     pub(super) facts: &'a dyn Facts,
-    /// The message as it came, then each edited one.
+    /// The original message, then its edited versions.
     pub(super) versions: Vec<Arc<Message>>,
     pub(super) names: Names,
     /// The flags so far.
     pub(super) flags: Flags,
-    /// What was true, with the value that made it so.
+    /// The conditions that were true, each with the value that matched.
     pub(super) why: Vec<String>,
     pub(super) reads: Vec<AnsweredQuestion>,
     pub(super) writes: Vec<Write>,
@@ -71,20 +71,21 @@ pub(super) struct Asking<'a> {
     pub(super) trace: Option<Trace>,
     pub(super) depth: usize,
     saw: String,
-    /// Patterns with the values of this message in them.
+    /// Compiled patterns that contain values of this message.
     pub(super) patterns: HashMap<(ComparisonKind, String), Arc<Pattern>>,
-    /// What conditions asked programs about which version.
+    /// The answers of programs that conditions ran, by arguments and version.
     answers: Vec<(Vec<String>, Version, FactAnswer)>,
     pub(super) programs: usize,
-    /// The text of a version in ordinary width, where that is another: it may be long, and many rules ask.
+    /// The text of a version in ordinary width, or `None` if it is the same. Cached, because it may be long and many
+    /// rules need it.
     ordinary_text: Option<(Version, Option<Arc<str>>)>,
-    /// The lists that were looked at.
+    /// The lists that were read.
     pub(super) lists: Vec<(Arc<EntriesOrigin>, KnownList)>,
-    /// How long programs have been waited for.
+    /// The time spent waiting for programs.
     pub(super) waited: Duration,
-    /// The messages that this one came within, as they came; the innermost last.
+    /// The original messages that contain this one, innermost last.
     pub(super) around: Vec<Arc<Message>>,
-    /// How many messages were taken out of this delivery so far.
+    /// How many messages were split off in this delivery so far.
     pub(super) messages_within: usize,
 }
 
@@ -134,7 +135,7 @@ impl<'a> Asking<'a> {
         &self.versions[self.version()]
     }
 
-    /// The text of the message with characters in ordinary width; none where they are so already.
+    /// The text of the message in ordinary width; `None` if it is the same as the text.
     pub(super) fn ordinary_text(&mut self) -> Option<Arc<str>> {
         let version = self.version();
         match &self.ordinary_text {
@@ -150,7 +151,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// The message as it came.
+    /// The message without edits.
     pub(super) fn original(&self) -> &Arc<Message> {
         &self.versions[0]
     }
@@ -159,17 +160,17 @@ impl<'a> Asking<'a> {
         self.versions.len() - 1
     }
 
-    /// The time of this decision: the same for every rule.
+    /// The time of this decision. It is the same for all rules.
     pub(super) fn now(&self) -> &Zoned {
         self.now.get_or_init(|| self.facts.now())
     }
 
-    /// A text with its values.
+    /// Expands the values in a text.
     pub(super) fn expand(&self, text: &Text) -> String {
         text.expand(&|name| names::look_up(name, self))
     }
 
-    /// A text whose values must all be there.
+    /// Expands a text, and fails if a value is missing.
     pub(super) fn expand_known(&self, text: &Text) -> Result<String, Break> {
         if let Some(missing) = text.names().find_map(|name| names::value(name, self).err()) {
             return Err(missing);
@@ -177,7 +178,7 @@ impl<'a> Asking<'a> {
         Ok(self.expand(text))
     }
 
-    /// A pattern with values of this message, compiled once.
+    /// A compiled pattern with values of this message, from the cache if possible.
     pub(super) fn pattern(&mut self, kind: ComparisonKind, text: String) -> Result<Arc<Pattern>, Break> {
         let key = (kind, text);
         if let Some(known) = self.patterns.get(&key) {
@@ -191,13 +192,13 @@ impl<'a> Asking<'a> {
         Ok(pattern)
     }
 
-    /// A text in HTML with its values: a value is text, whatever it holds.
+    /// Expands an HTML text. Values are escaped, so that they are always text.
     pub(super) fn expand_html(&self, text: &Text) -> String {
         text.expand(&|name| names::look_up(name, self).map(|value| Cow::Owned(as_html(&value))))
     }
 
-    /// Asks the state; the answer is remembered, to be asked again when the decision is recorded. What this decision
-    /// itself is going to write counts already.
+    /// Asks the state, including what this decision will write. The answer is recorded, because the question is asked
+    /// again when the decision is recorded.
     pub(super) fn holds(&mut self, fact: Fact) -> Result<bool, Break> {
         if let Some(answer) = self.writes.iter().rev().find_map(|write| write.answers(&fact)) {
             return Ok(answer);
@@ -210,7 +211,7 @@ impl<'a> Asking<'a> {
         Ok(answer)
     }
 
-    /// The same without remembering the answer.
+    /// Like [`Self::holds`], but does not record the answer.
     pub(super) fn holds_now(&self, fact: &Fact) -> Result<bool, Break> {
         match self.writes.iter().rev().find_map(|write| write.answers(fact)) {
             Some(answer) => Ok(answer),
@@ -218,7 +219,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// What is in a local folder now; `None`: there is none of that name. Its name needs all its values.
+    /// What is in a local folder now; `None` if it does not exist. Fails if a value in its name is missing.
     pub(super) fn folder_of(&self, name: &Template) -> Result<(FolderName, Option<Contents>), Break> {
         if let Some(missing) = name.names().find_map(|name| names::value(name, self).err()) {
             return Err(missing);
@@ -236,8 +237,8 @@ impl<'a> Asking<'a> {
         Ok(())
     }
 
-    /// Takes the next number of a counter, at least `first`. Given is it when the decision is recorded: until then
-    /// another message may get the same one, and whichever of the two is recorded later is decided anew.
+    /// Takes the next number of a counter, at least `first`. The number is assigned when the decision is recorded.
+    /// Until then another message may take the same number; the one that is recorded later is decided again.
     pub(super) fn next_number(&mut self, counter: &str, first: u64) -> Result<u64, Break> {
         let last = match Write::last_number(self.writes.iter(), counter) {
             Some(last) => Some(last),
@@ -249,7 +250,7 @@ impl<'a> Asking<'a> {
         Ok(number)
     }
 
-    /// The last number that a counter gave, and that this message took.
+    /// The last number of a counter, including numbers that this message took.
     pub(super) fn last_number(&mut self, counter: &str) -> Result<u64, Break> {
         if let Some(taken) = Write::last_number(self.writes.iter(), counter) {
             return Ok(taken);
@@ -259,7 +260,7 @@ impl<'a> Asking<'a> {
         Ok(last)
     }
 
-    /// How many messages were counted, with this one, which is counted when the decision is recorded.
+    /// How many messages were counted, including this one, which is counted when the decision is recorded.
     pub(super) fn count(&mut self, of: Counted, until: jiff::Timestamp) -> Result<u64, Break> {
         let known = self.reads.iter().find_map(|read| match &read.fact {
             Fact::Counted { of: known, number } if *known == of => Some(*number),
@@ -273,24 +274,24 @@ impl<'a> Asking<'a> {
                 number
             }
         };
-        // Of the same delivery, when it was split.
+        // Includes messages of the same delivery, if it was split.
         let others = others + Write::counted(self.writes.iter(), &of).len() as u64;
         let Counted { handle, key, mark, upto: at, .. } = of;
         self.write(Write::Counted { handle, key, mark, at, until })?;
         Ok(others + 1)
     }
 
-    /// When the folder of the message was looked at for the first time.
+    /// When the folder of the message was read for the first time.
     pub(super) fn first_look(&self) -> Option<jiff::Timestamp> {
         self.facts.first_look()
     }
 
-    /// Whether the message stood on the server before the first run of its account.
+    /// Whether the message was on the server before the first run of its account.
     pub(super) fn stood(&self) -> Result<bool, Break> {
         Ok(self.facts.stood()?)
     }
 
-    /// Something the decision writes into the state.
+    /// Adds something that the decision writes into the state.
     pub(super) fn write(&mut self, write: Write) -> Result<(), Break> {
         if self.writes.len() >= MAX_WRITES {
             return Err(Break::Failed(format!("more than {MAX_WRITES} notes for the state")));
@@ -301,7 +302,7 @@ impl<'a> Asking<'a> {
         Ok(())
     }
 
-    /// What is known of a list that can change: once for a message, so that all rules see the same.
+    /// The content of a list that can change. It is read once for a message, so that all rules see the same content.
     pub(super) fn list(&mut self, origin: &Arc<EntriesOrigin>) -> KnownList {
         if let Some((_, known)) = self.lists.iter().find(|(known, _)| Arc::ptr_eq(known, origin)) {
             return known.clone();
@@ -313,7 +314,7 @@ impl<'a> Asking<'a> {
         known
     }
 
-    /// The value of an entry of a database list, with what this decision is going to write.
+    /// The value of an entry of a database list, including what this decision will write.
     pub(super) fn list_value(&self, list: &str, entry: &str) -> Result<Option<String>, Break> {
         let written = self.writes.iter().rev().find_map(|write| match write {
             Write::List { list: l, entry: e, value, .. } if l == list && e == entry => value.clone(),
@@ -325,12 +326,12 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// The entries of a database list, as they stand in the state.
+    /// The entries of a database list in the state.
     pub(super) fn list_entries(&self, list: &str) -> Result<Vec<ListedEntry>, Break> {
         Ok(self.facts.list_entries(list)?)
     }
 
-    /// Runs a program. What it read and said goes into the trace.
+    /// Runs a program. Its input and its output are recorded in the trace.
     pub(super) fn ask(&mut self, ask: &Ask<'_>) -> FactAnswer {
         let answer = self.started(ask);
         let what = match &answer {
@@ -342,8 +343,8 @@ impl<'a> Asking<'a> {
         answer
     }
 
-    /// The same for a condition: one program is run once about one version of the message, however many rules look at
-    /// its exit code.
+    /// Runs a program for a condition. It runs only once for each version of the message, however many rules use its
+    /// exit code.
     pub(super) fn ask_once(&mut self, ask: &Ask<'_>) -> FactAnswer {
         let version = self.version();
         let known = self.answers.iter().find(|(run, of, _)| *of == version && run.as_slice() == ask.run);
@@ -378,7 +379,7 @@ impl<'a> Asking<'a> {
         ]
     }
 
-    /// The value that a condition saw, for explanations. It is made only when somebody will read it.
+    /// Records the value that a condition saw, for explanations. `value` is called only if it is needed.
     pub(super) fn saw(&mut self, holds: bool, value: impl FnOnce() -> String) {
         if holds || self.trace.is_some() {
             self.saw = value();
@@ -386,7 +387,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// A condition was answered: it becomes a reason or a line of the trace.
+    /// Records the result of a condition as a reason or a line of the trace.
     pub(super) fn answered(&mut self, text: &str, holds: bool) {
         let saw = std::mem::take(&mut self.saw);
         if self.trace.is_some() {
@@ -407,7 +408,7 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// A group of conditions: its line stands before those of its members.
+    /// Evaluates a group of conditions. In the trace, its line precedes those of its members.
     pub(super) fn group(
         &mut self,
         word: &'static str,
@@ -427,7 +428,7 @@ impl<'a> Asking<'a> {
             trace.lines.insert(place, (self.depth, TraceLine::Group { word, holds }));
         }
         if !holds || matches!(word, "none" | "not") {
-            // Reasons of a branch that failed, or that was to be false, explain nothing.
+            // Reasons from a branch that failed, or that had to be false, explain nothing.
             self.why.truncate(before);
             self.names.forget(mark);
         }
@@ -447,7 +448,7 @@ impl<'a> Asking<'a> {
     }
 }
 
-/// A text as it is written between tags, or between quotes in one.
+/// Escapes a text for HTML, between tags or in an attribute in quotes.
 fn as_html(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -469,7 +470,7 @@ pub(super) mod tests {
     use crate::filter::trial::ToldFacts;
     use crate::message::{Bytes, Key, Origin};
 
-    /// Something that conditions can be asked with: an empty message, an empty world.
+    /// Calls `with` for an empty message and an empty world.
     pub(in crate::filter) fn asking<T>(with: impl FnOnce(&mut Asking<'_>) -> T) -> T {
         let origin = Arc::new(Origin { account: "work".into(), folder: "INBOX".into(), generation: 0 });
         let arrived = "2026-11-23T12:00:00Z".parse().unwrap();

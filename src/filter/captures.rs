@@ -1,4 +1,4 @@
-//! What a comparison captures, and whether it always does: a group may be left out, and a branch may be another one.
+//! What a comparison captures, and whether it always does. A group may be optional, or in only one of several branches.
 
 use regex::Regex;
 use regex_syntax::hir::{Hir, HirKind};
@@ -7,7 +7,7 @@ use regex_syntax::hir::{Hir, HirKind};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Captured {
     pub(super) name: String,
-    /// It has a value whenever the condition holds.
+    /// Whether it has a value whenever the condition holds.
     pub(super) always: bool,
 }
 
@@ -16,7 +16,7 @@ pub(super) fn of_expression(regex: &Regex) -> Vec<Captured> {
     if regex.captures_len() < 2 {
         return Vec::new();
     }
-    // It was read before, so it can be read again.
+    // The expression was compiled before, so parsing it succeeds.
     let certain = regex_syntax::parse(regex.as_str()).map(|hir| always(&hir)).unwrap_or_default();
     let groups = regex.capture_names().enumerate().skip(1);
     let named = groups.flat_map(|(number, name)| {
@@ -27,7 +27,7 @@ pub(super) fn of_expression(regex: &Regex) -> Vec<Captured> {
     named.collect()
 }
 
-/// What is captured where one of several conditions holds: always is only what all of them always capture.
+/// What is captured if one of several conditions holds. Only a name that all of them always capture is always captured.
 pub(super) fn of_either(branches: Vec<Vec<Captured>>) -> Vec<Captured> {
     if branches.len() < 2 {
         return branches.into_iter().flatten().collect();

@@ -1,4 +1,4 @@
-//! What `set` makes of a value, step by step: `case`, `trim`, `replace`, `split`, `all`, `first`, `length`.
+//! The changes that `set` makes to a value, in order: `case`, `trim`, `replace`, `split`, `all`, `first`, `length`.
 
 use std::borrow::Cow;
 
@@ -59,7 +59,7 @@ pub(super) enum Case {
 
 pub(super) const CASES: &[&str] = &["lower", "upper", "title"];
 
-/// One thing that is done to a value.
+/// One change of a value.
 #[derive(Debug)]
 pub(super) enum TextChange {
     Case(Case),
@@ -71,12 +71,12 @@ pub(super) enum TextChange {
     Length,
 }
 
-/// What is replaced.
+/// The text that is replaced.
 #[derive(Debug)]
 pub(super) enum ReplacedText {
-    /// A literal text, with values.
+    /// A literal text that contains values.
     Text(Text),
-    /// Literal, and known before any message is.
+    /// A literal text without values, compiled in advance.
     Fixed(Regex),
     Regex(Regex),
 }
@@ -85,7 +85,7 @@ pub(super) enum ReplacedText {
 const MAX_REPLACEMENTS: usize = 100;
 
 impl TextChange {
-    /// What a key of `set` asks for; `None` where it cannot be read, which has been said.
+    /// The changes that a key of `set` asks for. `None` if it is invalid; the error is reported already.
     pub(super) fn read(key: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Self>> {
         let problems = &mut compiler.problems;
         let one = match key {
@@ -103,12 +103,12 @@ impl TextChange {
         Some(vec![one])
     }
 
-    /// Whether it leaves slashes as they are, so that what is known of the levels of a folder stays true of each part.
+    /// Whether it keeps slashes, so that the levels of a folder name stay the same.
     pub(super) fn keeps_levels(&self) -> bool {
         matches!(self, Self::Case(_))
     }
 
-    /// The value after it, at most [`MAX_TEXT`].
+    /// The changed value, at most [`MAX_TEXT`] bytes.
     pub(super) fn apply(&self, text: &str, asking: &Asking<'_>) -> String {
         let mut made = match self {
             Self::Case(case) => in_case(text, *case),
@@ -202,7 +202,8 @@ pub(super) fn expression(node: &Node, problems: &mut Problems) -> Option<Regex> 
     }
 }
 
-/// A text in another case, by Unicode. The first letter of each word is large in `title`; `'` is part of a word.
+/// Changes the case of a text by the rules of Unicode. `title` capitalises the first letter of each word; `'` is part
+/// of a word.
 pub(super) fn in_case(text: &str, case: Case) -> String {
     match case {
         Case::Lower => text.to_lowercase(),
@@ -227,7 +228,7 @@ fn replaced(text: &str, from: &ReplacedText, to: &Text, asking: &Asking<'_>) -> 
     let (regex, has_groups) = match from {
         ReplacedText::Fixed(regex) => (regex, false),
         ReplacedText::Regex(regex) => (regex, true),
-        // A text without its values is nothing that could be found.
+        // If a value is missing, nothing is replaced.
         ReplacedText::Text(from) => {
             match asking.expand_known(from).map(|from| comparator::build(&regex::escape(&from))) {
                 Ok(Ok(regex)) => {
@@ -248,7 +249,7 @@ fn replaced(text: &str, from: &ReplacedText, to: &Text, asking: &Asking<'_>) -> 
             false => asking.expand(to),
         });
         end = whole.end();
-        // The rest would be cut anyway.
+        // The rest would be cut off anyway.
         if out.len() > MAX_TEXT {
             return out;
         }

@@ -1,8 +1,8 @@
 //! How a value is compared: `is`, `contains`, `matches`, `regex`, `in`, `in_list`, `over`, `under`, `at_least`,
-//! `at_most`. Case never counts.
+//! `at_most`. Case is always ignored.
 //!
-//! A few literal texts are looked for as they are; a list of fifty words becomes one regular expression and costs one
-//! search. No comparison can take more than linear time.
+//! A few literal texts are searched for one by one. A list of fifty words becomes one regular expression, which needs
+//! only one search. Every comparison takes linear time.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -19,45 +19,45 @@ use super::short::Meant;
 use super::valued::{NamedList, Valued};
 use super::width::{self, ordinary};
 
-/// Checks that all have to accept a value.
+/// A set of checks. A value passes if all of them accept it.
 #[derive(Debug, Default)]
 pub(super) struct Comparator {
     checks: Vec<Check>,
-    /// Values are texts of people, in which characters of every width are the same; else they are names and numbers of
-    /// machines, which differ when a byte differs.
+    /// Values are texts that people write, in which wide and narrow forms of a character are equal. Otherwise they are
+    /// technical names and numbers, which must be equal byte for byte.
     is_of_text: bool,
 }
 
 #[derive(Debug)]
 enum Check {
-    /// One of these is found.
+    /// The value contains one of these.
     Any(Any),
     /// The value is in this list.
     List(RuleList),
-    /// The value is in the list of a name that is known when the message is.
+    /// The value is in a list whose name comes from the message.
     Named(NamedList),
-    /// An entry of this list stands in the value.
+    /// The value contains an entry of this list.
     Within(RuleList),
-    /// The first number in the value is within.
+    /// The first number in the value is within these bounds.
     Number(Range),
 }
 
-/// What may be found.
+/// The texts and patterns of which one must be found.
 #[derive(Debug, Default)]
 struct Any {
     literals: Vec<Literal>,
     patterns: Vec<Pattern>,
-    /// What is known when the message is.
+    /// Texts with values, which are known only for a message.
     valued: Option<Valued>,
 }
 
-/// A literal text. Most rules have one: it costs nothing to compile, and little to look for in a header field.
+/// A literal text, as in most rules. It needs no compilation, and searching a header field for it is cheap.
 #[derive(Debug)]
 struct Literal {
     place: fold::FoldAnchor,
-    /// Folded.
+    /// The case-folded text.
     written: Box<str>,
-    /// The same in ordinary width, where it has other widths.
+    /// The text in ordinary width, if that is different.
     ordinary: Option<Box<str>>,
     /// For long values, such as the text of a message.
     pattern: OnceLock<Option<Pattern>>,
@@ -68,9 +68,9 @@ struct Literal {
 pub(super) struct Pattern {
     regex: Regex,
     captures: bool,
-    /// For values in ordinary width, where the pattern has other widths.
+    /// The pattern for values in ordinary width, if it is different.
     ordinary: Option<Box<Regex>>,
-    /// A regular expression of the user, which means what it says.
+    /// A regular expression that the user wrote. It is not changed to ordinary width.
     is_exact: bool,
 }
 
@@ -84,7 +84,7 @@ pub(super) struct Range {
 }
 
 impl Range {
-    /// Exactly this number.
+    /// The bounds that only this number meets.
     pub(super) fn exactly(number: f64) -> Self {
         Self { at_least: Some(number), at_most: Some(number), ..Self::default() }
     }
@@ -97,9 +97,10 @@ impl Range {
     }
 }
 
-/// The largest compiled pattern, in bytes: counted repetitions can ask for gigabytes.
+/// The largest compiled pattern, in bytes. Without a limit, counted repetitions could take gigabytes.
 const SIZE_LIMIT: usize = 1024 * 1024;
-/// Of more literal texts, or longer ones, a regular expression is made at once.
+/// If there are more literal texts than this, or longer ones than the limit below, they are compiled to a regular
+/// expression immediately.
 const MAX_LITERALS: usize = 8;
 const LONGEST_LITERAL: usize = 200;
 /// A longer value is searched with a regular expression, in bytes.
@@ -112,13 +113,13 @@ impl Comparator {
         self.checks.is_empty()
     }
 
-    /// Makes it one of text that people write, or of what machines compare.
+    /// Says whether values are texts that people write.
     pub(super) fn of_text(mut self, is_text: bool) -> Self {
         self.is_of_text = is_text;
         self
     }
 
-    /// One of these holds.
+    /// Adds a check that one of these texts matches.
     pub(super) fn meant(&mut self, all: &[Meant]) -> Result<(), regex::Error> {
         let is_short = all.len() <= MAX_LITERALS && all.iter().all(|meant| meant.text().len() <= LONGEST_LITERAL);
         self.checks.push(Check::Any(if is_short {
@@ -129,21 +130,22 @@ impl Comparator {
         Ok(())
     }
 
-    /// The whole value fits one of these patterns with `*` and `?`.
+    /// Adds a check that the whole value matches one of these patterns with `*` and `?`.
     pub(super) fn matches(&mut self, globs: &[String]) -> Result<(), regex::Error> {
         let patterns = globs.iter().map(|glob| Pattern::glob(glob)).collect::<Result<_, regex::Error>>()?;
         self.checks.push(Check::Any(Any { patterns, ..Any::default() }));
         Ok(())
     }
 
-    /// One of these regular expressions is found in the value.
+    /// Adds a check that one of these regular expressions is found in the value.
     pub(super) fn regex(&mut self, expressions: &[String]) -> Result<(), regex::Error> {
         let patterns = expressions.iter().map(|text| Pattern::expression(text)).collect::<Result<_, regex::Error>>()?;
         self.checks.push(Check::Any(Any { patterns, ..Any::default() }));
         Ok(())
     }
 
-    /// One of these texts with values is found, or what the check before looks for.
+    /// Adds a check that one of these texts with values is found. If `follows`, they are alternatives of the previous
+    /// check.
     pub(super) fn or_valued(&mut self, valued: Valued, follows: bool) {
         match self.checks.last_mut().filter(|_| follows) {
             Some(Check::Any(any)) => any.valued = Some(valued),
@@ -151,27 +153,27 @@ impl Comparator {
         }
     }
 
-    /// The value is in a list.
+    /// Adds a check that the value is in a list.
     pub(super) fn in_list(&mut self, list: RuleList) {
         self.checks.push(Check::List(list));
     }
 
-    /// An entry of the list stands in the value.
+    /// Adds a check that the value contains an entry of the list.
     pub(super) fn contains_list(&mut self, list: RuleList) {
         self.checks.push(Check::Within(list));
     }
 
-    /// The value is in the list that a value names.
+    /// Adds a check that the value is in a list whose name comes from the message.
     pub(super) fn in_named_list(&mut self, list: NamedList) {
         self.checks.push(Check::Named(list));
     }
 
-    /// The first number in the value is within.
+    /// Adds a check that the first number in the value is within these bounds.
     pub(super) fn number(&mut self, range: Range) {
         self.checks.push(Check::Number(range));
     }
 
-    /// The bounds of the number, where it has any.
+    /// The bounds of the number, if there are any.
     pub(super) fn range(&self) -> Option<&Range> {
         self.checks.iter().find_map(|check| match check {
             Check::Number(range) => Some(range),
@@ -194,7 +196,7 @@ impl Comparator {
         self.checks.iter().flat_map(of_check).collect()
     }
 
-    /// Whether the value passes; captures of the patterns that matched are noted.
+    /// Whether the value passes. Records the captures of the patterns that matched.
     pub(super) fn accepts(&self, value: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
         if self.is_of_text && !value.is_ascii() {
             return self.accepts_both(value, &ordinary(value), asking);
@@ -202,7 +204,7 @@ impl Comparator {
         self.accepts_both(value, value, asking)
     }
 
-    /// The same for a value whose ordinary form is known.
+    /// Like [`Self::accepts`], for a value whose form in ordinary width is known.
     pub(super) fn accepts_both(&self, value: &str, ordinary: &str, asking: &mut Asking<'_>) -> Result<bool, Break> {
         for check in &self.checks {
             let holds = match check {
@@ -235,7 +237,7 @@ impl Comparator {
     }
 }
 
-/// `${list.entry}` and `${list.value}`.
+/// Sets `${list.entry}` and `${list.value}`.
 fn note_entry(found: Option<FoundEntry>, asking: &mut Asking<'_>) -> bool {
     let Some(FoundEntry { entry, value, is_own }) = found else { return false };
     asking.names.capture("list.entry", Some(entry));
@@ -279,25 +281,25 @@ impl Literal {
 }
 
 impl Pattern {
-    /// One of several texts.
+    /// Matches one of several texts.
     fn of(all: &[Meant]) -> Result<Self, regex::Error> {
         Self::literal(&any_of(all, str::to_owned), &any_of(all, |text| ordinary(text).into_owned()))
     }
 
-    /// One of literal texts, as they are written and in ordinary width.
+    /// Matches literal texts, given as written and in ordinary width.
     fn literal(written: &str, ordinary: &str) -> Result<Self, regex::Error> {
         let regex = build(written)?;
         let ordinary = if ordinary == written { None } else { Some(Box::new(build(ordinary)?)) };
         Ok(Self { captures: regex.captures_len() > 1, regex, ordinary, is_exact: false })
     }
 
-    /// `*` and `?`, and what is literal between them.
+    /// Compiles a pattern with `*` and `?`.
     pub(super) fn glob(glob: &str) -> Result<Self, regex::Error> {
         let glob = composed(glob);
         Self::literal(&glob_to_regex(&glob, str::to_owned), &glob_to_regex(&glob, |text| ordinary(text).into_owned()))
     }
 
-    /// A regular expression of the user.
+    /// Compiles a regular expression that the user wrote.
     pub(super) fn expression(expression: &str) -> Result<Self, regex::Error> {
         let regex = build(&composed(expression))?;
         Ok(Self { captures: regex.captures_len() > 1, regex, ordinary: None, is_exact: true })
@@ -308,13 +310,13 @@ impl Pattern {
         captures::of_expression(&self.regex)
     }
 
-    /// Whether it is found in the value; what it captures is noted.
+    /// Whether it is found in the value. Records its captures.
     #[inline]
     pub(super) fn fits(&self, value: &str, ordinary: &str, is_of_text: bool, asking: &mut Asking<'_>) -> bool {
         if is_of_text { self.accepts_text(value, ordinary, asking) } else { self.accepts(value, false, asking) }
     }
 
-    /// The value in ordinary width is looked at; what is captured is taken from the value as it stands.
+    /// Searches the value in ordinary width, but takes captures from the original value.
     fn accepts_text(&self, value: &str, ordinary: &str, asking: &mut Asking<'_>) -> bool {
         if self.is_exact || std::ptr::eq(ordinary, value) {
             return self.accepts(value, !self.is_exact, asking);
@@ -324,7 +326,7 @@ impl Pattern {
             return regex.is_match(ordinary);
         }
         let Some(found) = regex.captures(ordinary) else { return false };
-        // Wildcards stand one behind the other.
+        // Wildcards capture in ascending order.
         let bounds: Vec<usize> =
             found.iter().skip(1).flatten().flat_map(|group| [group.start(), group.end()]).collect();
         for (number, place) in (1..).zip(width::places(value, &bounds).chunks_exact(2)) {
@@ -334,7 +336,7 @@ impl Pattern {
         true
     }
 
-    /// The value as it stands. `is_text`: it is in ordinary width.
+    /// Searches the value unchanged. `is_text` says that it is in ordinary width.
     fn accepts(&self, value: &str, is_text: bool, asking: &mut Asking<'_>) -> bool {
         let regex = match &self.ordinary {
             Some(ordinary) if is_text => ordinary,
@@ -355,7 +357,7 @@ impl Pattern {
     }
 }
 
-/// An expression that is found where one of these holds; those of a kind share its frame.
+/// An expression that matches if one of these matches. Texts of the same kind share one group.
 fn any_of(all: &[Meant], form: fn(&str) -> String) -> String {
     let escaped = |text: &str| regex::escape(&form(&composed(text)));
     let (mut whole, mut within, mut below) = (Vec::new(), Vec::new(), Vec::new());
@@ -377,12 +379,12 @@ fn any_of(all: &[Meant], form: fn(&str) -> String) -> String {
     frames.join("|")
 }
 
-/// Compiles an expression with our limits; case does not count.
+/// Compiles an expression with our limits. It ignores case.
 pub(super) fn build(expression: &str) -> Result<Regex, regex::Error> {
     RegexBuilder::new(expression).case_insensitive(true).size_limit(SIZE_LIMIT).dfa_size_limit(SIZE_LIMIT).build()
 }
 
-/// Values are in Unicode's composed form (NFC); so must be what they are compared with, whatever the editor wrote.
+/// Normalises a text to NFC. Values are in NFC, so the texts of a rule must be too, whatever the editor wrote.
 pub(super) fn composed(text: &str) -> Cow<'_, str> {
     if text.is_ascii() { text.into() } else { text.nfc().collect::<String>().into() }
 }
@@ -397,8 +399,9 @@ pub(super) fn first_number(value: &str) -> Option<f64> {
     Some(if is_negative { -number } else { number })
 }
 
-/// `*` is any text, `?` one character, `\` takes the next one literally (RFC 5228 2.7.1). Both capture. What stands between
-/// them takes the form that is given: it makes no wildcards.
+/// Converts a pattern to a regular expression: `*` is any text, `?` is one character, and both capture; `\` makes the
+/// next character literal (RFC 5228 2.7.1). `form` converts the literal text between wildcards; it cannot add
+/// wildcards.
 fn glob_to_regex(glob: &str, form: fn(&str) -> String) -> String {
     let mut regex = String::from(r"(?s)\A");
     let mut literal = String::new();

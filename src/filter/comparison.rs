@@ -1,4 +1,4 @@
-//! A comparison as it is written: `{contains: [a, b], part: domain, count: {over: 2}}`.
+//! Reads a comparison: `{contains: [a, b], part: domain, count: {over: 2}}`.
 
 use super::captures::Captured;
 use super::comparator::{Comparator, Range};
@@ -72,7 +72,7 @@ pub(super) enum AddressPart {
     Detail,
 }
 
-/// What is compared, and what a comparison may say beside how it compares.
+/// What is compared, and which further keys a comparison may have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Allowed<'a> {
     pub(super) about: ComparedKind<'a>,
@@ -82,42 +82,42 @@ pub(super) struct Allowed<'a> {
 }
 
 impl<'a> Allowed<'a> {
-    /// Nothing beside.
+    /// No further keys.
     pub(super) fn only(about: ComparedKind<'a>) -> Self {
         Self { about, ..Self::default() }
     }
 }
 
-/// A comparison as it is meant.
+/// A compiled comparison.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
     pub(super) comparator: Comparator,
     pub(super) part: AddressPart,
     pub(super) raw: bool,
-    /// From 1, or from the end with -1.
+    /// The number of the value to compare: from 1, or from the end with -1.
     pub(super) nth: Option<i64>,
     pub(super) every: bool,
     pub(super) count: Option<Range>,
 }
 
 impl Comparison {
-    /// Makes it one of text that people write, or of what machines compare: see [`Comparator::of_text`].
+    /// Says whether values are texts that people write; see [`Comparator::of_text`].
     pub(super) fn of_text(self, is_text: bool) -> Self {
         Self { comparator: self.comparator.of_text(is_text), ..self }
     }
 
-    /// Whether one value is enough, whichever of all it is.
+    /// Whether it is enough that any one value passes.
     pub(super) fn is_plain(&self) -> bool {
         self.nth.is_none() && self.count.is_none() && !self.every
     }
 
-    /// Of these values the one that `nth` asks for, or all.
+    /// The value that `nth` selects, or all values without `nth`.
     pub(super) fn chosen<'v, T>(&self, values: &'v [T]) -> &'v [T] {
         self.nth.map_or(values, |nth| nth_of(nth, values))
     }
 }
 
-/// The first of these is 1, the last -1; none where there are not so many.
+/// The value with this number: the first is 1, the last is -1. Empty if there are not enough values.
 pub(super) fn nth_of<T>(nth: i64, values: &[T]) -> &[T] {
     let index = match nth {
         1.. => usize::try_from(nth - 1).ok(),
@@ -127,7 +127,7 @@ pub(super) fn nth_of<T>(nth: i64, values: &[T]) -> &[T] {
 }
 
 impl Compiler<'_, '_> {
-    /// A text or a list of texts is a short form; a mapping names its comparators, which must all pass.
+    /// Reads a comparison. A text or a list of texts is a short form. A mapping has comparators, which must all pass.
     pub(super) fn comparison(&mut self, node: &Node, allowed: Allowed<'_>) -> Option<Comparison> {
         let mut comparison = Comparison::default();
         if !matches!(node.value, Value::Map(_)) {
@@ -167,7 +167,7 @@ impl Compiler<'_, '_> {
         complete.then_some(comparison)
     }
 
-    /// Texts of which one is the whole value; `""` is the empty value, as of an envelope's sender.
+    /// Reads texts of which one must equal the whole value. `""` is the empty value, such as a null sender.
     pub(super) fn whole_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<Text>> {
         match &node.value {
             Value::Scalar { text, quoted: true } if text.is_empty() => Some(vec![Text::default()]),
@@ -197,7 +197,7 @@ impl Compiler<'_, '_> {
         self.list(node).map(|list| comparison.comparator.in_list(list)).is_some()
     }
 
-    /// The texts of a key.
+    /// Adds the texts of a key.
     fn add_texts(&mut self, comparator: &mut Comparator, kind: ComparisonKind, texts: Vec<Text>, node: &Node) -> bool {
         let fixed = texts.iter().filter_map(Text::as_literal).map(str::to_owned);
         let fixed: Vec<Meant> = match kind {
@@ -229,8 +229,7 @@ impl Compiler<'_, '_> {
         self.added(added, node) && self.add_valued(comparator, kind, valued, !fixed.is_empty(), node)
     }
 
-    /// Literal texts, of which each means something, and those with values. What has no values is compiled now, once for
-    /// all messages.
+    /// Adds literal texts and texts with values. Texts without values are compiled now, once for all messages.
     pub(super) fn add(
         &mut self,
         comparator: &mut Comparator,
@@ -242,7 +241,7 @@ impl Compiler<'_, '_> {
         self.added(added, node) && self.add_valued(comparator, kind, valued, !fixed.is_empty(), node)
     }
 
-    /// `follows`: one of these, or what was added last.
+    /// If `follows`, these are alternatives of what was added last.
     fn add_valued(
         &mut self,
         comparator: &mut Comparator,
@@ -254,7 +253,7 @@ impl Compiler<'_, '_> {
         if valued.is_empty() {
             return true;
         }
-        // Where all depends on one text, its values are there when the comparison holds.
+        // If there is only one text, its values are known when the comparison holds.
         let needed: Vec<Captured> = match (follows, valued.as_slice()) {
             (false, [one]) => one.names().map(|name| Captured { name: name.to_owned(), always: true }).collect(),
             _ => Vec::new(),
@@ -310,7 +309,7 @@ impl Compiler<'_, '_> {
     }
 }
 
-/// A place among several: from 1, or from the end with -1.
+/// Reads the number of a value: from 1, or from the end with -1.
 pub(super) fn nth(node: &Node, problems: &mut Problems) -> Option<i64> {
     let number = node.as_text().and_then(|text| text.parse::<i64>().ok()).filter(|n| *n != 0 && n.abs() <= 10_000);
     if number.is_none() {
@@ -319,7 +318,7 @@ pub(super) fn nth(node: &Node, problems: &mut Problems) -> Option<i64> {
     number
 }
 
-/// A number like `8`, `-1` or `5.5`.
+/// Reads a number like `8`, `-1` or `5.5`.
 pub(super) fn decimal(node: &Node, problems: &mut Problems) -> Option<f64> {
     let number = node.as_text().and_then(|text| text.parse::<f64>().ok()).filter(|number| number.is_finite());
     if number.is_none() {
@@ -328,7 +327,7 @@ pub(super) fn decimal(node: &Node, problems: &mut Problems) -> Option<f64> {
     number
 }
 
-/// A number, or a mapping with its bounds.
+/// Reads a number, or a mapping with bounds.
 pub(super) fn range(node: &Node, problems: &mut Problems) -> Option<Range> {
     if !matches!(node.value, Value::Map(_)) {
         return decimal(node, problems).map(Range::exactly);
@@ -345,7 +344,7 @@ pub(super) fn range(node: &Node, problems: &mut Problems) -> Option<Range> {
     all_read.then_some(range)
 }
 
-/// The bounds among these keys; wrong numbers have been reported.
+/// The bounds among these keys. Invalid numbers are reported already.
 fn bounds(keys: &[(&str, &Node)]) -> Range {
     let number = |name: &str| {
         let (_, node) = keys.iter().find(|(key, _)| *key == name)?;
@@ -354,7 +353,7 @@ fn bounds(keys: &[(&str, &Node)]) -> Range {
     Range { over: number("over"), under: number("under"), at_least: number("at_least"), at_most: number("at_most") }
 }
 
-/// The regex crate draws a picture; its last line says what is wrong.
+/// The last line of an error of the regex crate, which says what is wrong. The lines before it point at the place.
 pub(super) fn last_line(error: &str) -> String {
     error.lines().last().unwrap_or(error).trim_start_matches("error: ").to_owned()
 }

@@ -1,4 +1,4 @@
-//! The rule language in YAML: from a tree with places to compiled rules, or to every problem at once.
+//! Compiles the YAML rule language: from a tree with source positions to compiled rules, or to a list of all problems.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,7 @@ pub fn sections() -> Vec<&'static Shape> {
     all
 }
 
-/// What compiling gave.
+/// The result of compiling.
 #[derive(Debug, Default)]
 pub(super) struct Compiled {
     pub(super) steps: Vec<Step>,
@@ -102,7 +102,7 @@ pub(super) struct Compiled {
     pub(super) problems: Vec<Problem>,
 }
 
-/// A rule's place and its condition as written; `step` is its number.
+/// The position and the source text of a rule's condition; `step` is the number of the rule.
 #[derive(Debug)]
 pub(super) struct Placed {
     pub(super) step: usize,
@@ -111,7 +111,7 @@ pub(super) struct Placed {
     pub(super) span: Span,
 }
 
-/// Compiles filters in their order; silent ones tell nobody anything.
+/// Compiles filters in order. Silent filters may not send anything.
 pub(super) fn compile(sources: &[FilterSource], settings: &Settings, is_silent: bool) -> Compiled {
     let mut compiled = Compiled::default();
     let mut shared = SharedByFiles { is_silent, ..SharedByFiles::of_script(Cow::Owned(BTreeMap::new()), settings) };
@@ -148,7 +148,7 @@ pub(super) fn compile(sources: &[FilterSource], settings: &Settings, is_silent: 
     compiled
 }
 
-/// A file that is read by itself and within another one says everything twice.
+/// Removes duplicate problems, which occur if a file is both a filter and included in another one.
 fn drop_repeated(problems: &mut Vec<Problem>) {
     let mut seen = BTreeSet::new();
     problems.retain(|problem| {
@@ -162,13 +162,13 @@ pub(super) struct Compiler<'d, 's> {
     file: &'d RuleFile,
     pub(super) problems: Problems,
     pub(super) shared: &'d mut SharedByFiles<'s>,
-    /// The names captured by the conditions around the current place.
+    /// The names captured by the conditions around the current position.
     pub(super) scope: Vec<Captured>,
-    /// A condition of the current rule could not be read, so what it captures is not known.
+    /// A condition of the current rule is invalid, so its captures are unknown.
     pub(super) scope_is_partial: bool,
-    /// The short forms of the current condition that accept more than the whole value.
+    /// The short forms in the current condition that accept more than the whole value.
     pub(super) wide: Vec<Wide>,
-    /// Texts are taken as they stand: a script made them, and `$` in them is a `$`.
+    /// Texts come from a script and are literal: `$` is a `$`.
     literal: bool,
 }
 
@@ -178,12 +178,12 @@ impl<'d, 's> Compiler<'d, 's> {
         Self { file, problems, shared, scope: Vec::new(), scope_is_partial: false, wide: Vec::new(), literal: false }
     }
 
-    /// For what a script wrote.
+    /// A compiler for values that a script made.
     pub(super) fn literal(file: &'d RuleFile, shared: &'d mut SharedByFiles<'s>) -> Self {
         Self { literal: true, ..Self::new(file, shared) }
     }
 
-    /// Whether this is what a script wrote.
+    /// Whether it compiles values that a script made.
     pub(super) fn is_literal(&self) -> bool {
         self.literal
     }
@@ -220,7 +220,7 @@ impl<'d, 's> Compiler<'d, 's> {
         compiled
     }
 
-    /// `rules.yaml:7`.
+    /// The position as text: `rules.yaml:7`.
     pub(super) fn place(&self, span: Span) -> String {
         let file = self.document().source.name.file_name().unwrap_or(self.document().source.name.as_os_str());
         format!("{}:{}", crate::clean::line(file.as_encoded_bytes()), span.line)
@@ -251,7 +251,7 @@ impl<'d, 's> Compiler<'d, 's> {
         if steps.iter().any(Step::takes_away) {
             wide.iter().for_each(|short| short.warn(self));
         }
-        // What a condition captures is not there when it does not hold, and nor is what is set where it holds.
+        // If the condition is false, its captures do not exist, and neither do the variables set in `do`.
         self.scope.truncate(outer);
         let set = condition.or(node.get("for_each")).map(|_| self.shared.certain.take_since(mark));
         let otherwise = otherwise.map(|node| self.steps(node)).unwrap_or_default();
@@ -270,7 +270,8 @@ impl<'d, 's> Compiler<'d, 's> {
         Some(Rule { name, each, condition, on_error, then: steps, otherwise })
     }
 
-    /// Behind a condition a variable is certain which both ways set, or the only one that goes on.
+    /// After a rule, a variable is certain to be set if both branches set it, or if the only branch that continues sets
+    /// it.
     fn set_in_either(&mut self, mark: usize, then: Vec<String>, steps: &[Step], otherwise: &[Step]) {
         let ends = |steps: &[Step]| steps.iter().any(Step::always_ends);
         let other = self.shared.certain.take_since(mark);
@@ -282,7 +283,7 @@ impl<'d, 's> Compiler<'d, 's> {
         both.iter().for_each(|name| self.shared.certain.gain(name));
     }
 
-    /// What stands in the place of `uses`.
+    /// Reads the file that `uses` includes.
     fn included(&mut self, node: &Node) -> Option<Step> {
         let Value::File(source) = &node.value else {
             reader::mismatch(node, "the name of a filter", &mut self.problems);
@@ -306,10 +307,10 @@ impl<'d, 's> Compiler<'d, 's> {
         }
     }
 
-    /// A condition: several keys in one mapping must all hold.
+    /// Reads a condition. If a mapping has several keys, all must hold.
     pub(super) fn condition(&mut self, node: &Node) -> Option<BoxedCondition> {
         MapReader::new(node, &CONDITION, &mut self.problems);
-        // In the order they are written: what stands first can spare a program or a script behind it.
+        // The order is kept: a condition that is false spares the programs and scripts after it.
         let entries = match &node.value {
             Value::Map(entries) => entries.as_slice(),
             _ => &[],
@@ -336,7 +337,7 @@ impl<'d, 's> Compiler<'d, 's> {
         Some(conditions::leaf(text, condition))
     }
 
-    /// Conditions of which one has to hold: what only one of them captures may be without a value.
+    /// Reads conditions of which one must hold. A name that only one of them captures may have no value.
     pub(super) fn branches(&mut self, node: &Node) -> Option<Vec<BoxedCondition>> {
         let outer = self.scope.len();
         let mut captured = Vec::new();
@@ -345,7 +346,7 @@ impl<'d, 's> Compiler<'d, 's> {
         read
     }
 
-    /// A list of conditions.
+    /// Reads a list of conditions.
     pub(super) fn conditions(&mut self, node: &Node) -> Option<Vec<BoxedCondition>> {
         self.each_condition(node, |_| {})
     }
@@ -370,7 +371,7 @@ impl<'d, 's> Compiler<'d, 's> {
         tests.into_iter().collect()
     }
 
-    /// The actions and rules of `do` or `else`.
+    /// Reads the actions and rules of `do` or `else`.
     pub(super) fn steps(&mut self, node: &Node) -> Vec<Step> {
         match &node.value {
             Value::Seq(items) => items.iter().filter_map(|item| self.one_step(item)).collect(),

@@ -1,4 +1,4 @@
-//! The compiled rules of an account, and the one question they answer.
+//! The compiled rules of an account, and how they decide about a message.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Engine {
 }
 
 impl Settings {
-    /// Whether an address, lower-case, is the user's own, with or without a detail (`me+shop@example.com`).
+    /// Whether a lower-case address belongs to the user, with or without a detail (`me+shop@example.com`).
     pub(super) fn is_me(&self, address: &str) -> bool {
         if self.me.iter().any(|me| me == address) {
             return true;
@@ -38,17 +38,17 @@ impl Settings {
 }
 
 impl Engine {
-    /// Compiles rules in the order of their files. `Ok` comes with warnings, `Err` with errors and warnings.
+    /// Compiles rules in the order of their files. `Ok` holds warnings, `Err` holds errors and warnings.
     pub fn compile(sources: &[FilterSource], settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         Self::of(compile::compile(sources, settings, false), settings)
     }
 
-    /// The same for an item of `maintenance`: an action that tells somebody something is an error.
+    /// Compiles the filter of a `maintenance` item, in which an action that sends something is an error.
     pub fn compile_silent(source: &FilterSource, settings: &Settings) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         Self::of(compile::compile(std::slice::from_ref(source), settings, true), settings)
     }
 
-    /// What is wrong with files each by itself: nothing is said of their order.
+    /// The problems of each file on its own, without regard to their order.
     pub fn examine(sources: &[FilterSource], settings: &Settings) -> Vec<Problem> {
         compile::compile(sources, settings, false).problems
     }
@@ -62,37 +62,38 @@ impl Engine {
         Ok((Self { steps, database_lists, settings: settings.clone() }, problems))
     }
 
-    /// How many rules there are, nested ones not counted; a script counts as one.
+    /// The number of rules without nested ones. A script counts as one.
     pub fn len(&self) -> usize {
         self.steps.len()
     }
 
-    /// The names of the lists in the state that the rules may ask.
+    /// The names of the database lists that the rules use.
     pub(super) fn database_lists(&self) -> &BTreeSet<String> {
         &self.database_lists
     }
 
-    /// Whether every message is taken away that is not kept by a rule before.
+    /// Whether every message that no earlier rule keeps is removed from the reader's folders.
     pub fn takes_all_away(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Rule(rule) if rule.takes_all_away()))
     }
 
-    /// Whether there are no rules: then every message is kept.
+    /// Whether there are no rules. Every message is kept then.
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }
 
-    /// The charsets that 8-bit text without a label is in, for whoever makes a message: see [`Message::assuming`].
+    /// The charsets that the user assumes for 8-bit text without a label; see [`Message::assuming`].
     pub fn assumed(&self) -> &[Charset] {
         &self.settings.assumed
     }
 
-    /// Decides about a message. The flags it has on the server are carried over. `Err`: not now.
+    /// Decides about a message. Keeps the flags that it has on the server. `Err` means that it must be decided again
+    /// later.
     pub fn decide(&self, message: &Arc<Message>, envelope: &Envelope, facts: &dyn Facts) -> Result<Decision, Deferral> {
         self.walk(message, envelope, facts, false).0
     }
 
-    /// The same decision with every step that led to it.
+    /// Like [`Self::decide`], and also returns the steps of the decision.
     pub fn explain(
         &self,
         message: &Arc<Message>,
@@ -103,8 +104,8 @@ impl Engine {
         (decision, trace.unwrap_or_default())
     }
 
-    /// Whether an automatic answer to the message could go out, of `vacation` (`personal`) or of `reply`: to whom, or why
-    /// not. For explanations.
+    /// The address to which an automatic answer would be sent, by `vacation` (`personal`) or by `reply`, or why none
+    /// would be. For explanations.
     pub fn would_answer(
         &self,
         message: &Arc<Message>,

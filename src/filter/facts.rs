@@ -1,6 +1,6 @@
-//! What rules may ask the world: the only window of this module.
+//! What rules may ask the world. This is the only way in which the rules reach anything outside this module.
 //!
-//! Asking must be repeatable: it happens while deciding, changes nothing, and happens again after a crash.
+//! A question must not change anything, because it may be asked again after a crash.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,34 +13,34 @@ use crate::config::template::FolderName;
 use crate::decision::{Contents, Counted, Fact};
 use crate::message::Message;
 
-/// The world as rules see it. `pass` answers from clock, state and programs; `explain` and `test` answer from what they
-/// were told.
+/// The world as rules see it. `pass` answers from the clock, the state and programs; `explain` and `test` answer from
+/// given values.
 pub trait Facts: Send + Sync {
     /// The time, in the user's time zone.
     fn now(&self) -> Zoned;
 
-    /// Whether something stands in the state.
+    /// Whether a fact is true in the state.
     fn holds(&self, fact: &Fact) -> Result<bool, Unanswered>;
 
-    /// The last number that a counter gave.
+    /// The last number that a counter assigned.
     fn last_number(&self, counter: &str) -> Result<Option<u64>, Unanswered>;
 
     /// How many messages were counted.
     fn counted(&self, of: &Counted) -> Result<u64, Unanswered>;
 
-    /// When the folder that the message comes from was looked at for the first time. `None`: it comes from no folder, or
-    /// that does not matter.
+    /// When the folder of the message was read for the first time. `None` if it comes from no folder, or if that does
+    /// not matter.
     fn first_look(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Whether the message stood on the server before the first run of its account.
+    /// Whether the message was on the server before the first run of its account.
     fn stood(&self) -> Result<bool, Unanswered> {
         Ok(false)
     }
 
-    /// The entries of a list that can change: of a file, read again when it changed, or of a program, asked again when its
-    /// time is over.
+    /// The entries of a list that can change. A file is read again when it has changed; a program runs again when its
+    /// answer has expired.
     fn list(&self, origin: &EntriesOrigin) -> KnownList;
 
     /// The value of an entry of a database list.
@@ -53,12 +53,12 @@ pub trait Facts: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Whether the message is filed here already, and filtered again.
+    /// Whether the message is filed locally already and is filtered again.
     fn is_filed(&self) -> bool {
         false
     }
 
-    /// What is in a local folder; `None`: there is none of that name.
+    /// What is in a local folder; `None` if it does not exist.
     fn folder(&self, _folder: &FolderName) -> Result<Option<Contents>, Unanswered> {
         Ok(None)
     }
@@ -67,51 +67,51 @@ pub trait Facts: Send + Sync {
     fn ask(&self, question: &Ask<'_>) -> FactAnswer;
 }
 
-/// What is known of a list that can change.
+/// The content of a list that can change.
 #[derive(Clone, Debug)]
 pub enum KnownList {
     /// Its entries.
     Entries(Arc<Entries>),
-    /// Nobody was asked: `explain` and `test` start no program.
+    /// Unknown, because `explain` and `test` run no programs.
     NotAsked,
-    /// They cannot be read now; in words.
+    /// The list cannot be read now, for this reason.
     Failed(String),
 }
 
-/// The state could not be asked: no decision can be made now.
+/// The state could not be read, so no decision is possible now.
 #[derive(Debug, thiserror::Error)]
 #[error("the state could not be read: {0}")]
 pub struct Unanswered(pub String);
 
-/// A program to be run while deciding.
+/// A program to run during a decision.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// The program and its arguments, expanded. Never through a shell.
+    /// The program and its expanded arguments. They are not passed through a shell.
     pub run: &'a [String],
-    /// What it reads; `None`: nothing.
+    /// The message that it reads, if any.
     pub input: Option<&'a Message>,
-    /// Its process group is killed after this.
+    /// After this time, its process group is killed.
     pub timeout: Duration,
-    /// The most bytes that are taken from its standard output; more is a failure.
+    /// The maximum size of its output in bytes. More output is a failure.
     pub most: usize,
-    /// One at a time of this name; none: as many as come.
+    /// Only one program with this lock name runs at a time. `None` sets no limit.
     pub lock: Option<&'a str>,
-    /// Variables beside the fixed small environment, with our prefix: `MAILSLUICE_SENDER`.
+    /// Variables in addition to the small fixed environment, with our prefix: `MAILSLUICE_SENDER`.
     pub environment: &'a [(&'static str, String)],
 }
 
-/// What came of it.
+/// The result of running a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FactAnswer {
-    /// It ended with this code, having written this.
+    /// It exited.
     Ended {
         /// The exit code.
         code: i32,
         /// Its standard output.
         out: Vec<u8>,
     },
-    /// It failed without an exit code: not found, killed by a signal, too slow, too talkative. In words.
+    /// It failed without an exit code, for this reason: not found, killed by a signal, too slow, or too much output.
     Failed(String),
-    /// Nobody was asked: `explain` and `test` start no program.
+    /// It did not run, because `explain` and `test` run no programs.
     NotAsked,
 }

@@ -1,4 +1,4 @@
-//! Which fields of the header are meant: `Subject`, all whose names fit `X-Spam-*`, or the one that a value names.
+//! Selects header fields: `Subject`, all whose names match `X-Spam-*`, or the one that a value names.
 
 use std::borrow::Cow;
 
@@ -12,19 +12,19 @@ use crate::config::text::Text;
 use crate::config::yaml::{Node, Span, Value};
 use crate::message::{Field, Message, is_field_name};
 
-/// Fields by their names.
+/// A selection of fields by name.
 #[derive(Clone, Debug)]
 pub(super) enum Fields {
-    /// All of this name.
+    /// All fields of this name.
     Named(String),
-    /// All whose names fit a pattern: as it was written, and compiled.
+    /// All fields whose names match a pattern, given as written and compiled.
     Like(String, Regex),
-    /// All of the name that a value gives.
+    /// All fields of the name that a value gives.
     Valued(Text),
 }
 
 impl Fields {
-    /// Reads a name or pattern; says what is wrong with it.
+    /// Reads a name or a pattern, and reports errors.
     pub(super) fn read(text: &str, at: Span, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
         let node = Node { value: Value::Scalar { text: text.to_owned(), quoted: true }, span: at };
         let name = compiler.compared(&node, "the name of a header field")?;
@@ -40,7 +40,7 @@ impl Fields {
         comparator::build(&pattern).ok().map(|regex| Self::Like(name.to_owned(), regex))
     }
 
-    /// The same with the name that a value gives; a value is no pattern.
+    /// The selection for this message, with values expanded. A value is not a pattern.
     pub(super) fn of_message(&self, asking: &Asking<'_>) -> Result<Cow<'_, Self>, Break> {
         match self {
             Self::Valued(name) => Ok(Cow::Owned(Self::Named(asking.expand_known(name)?))),
@@ -57,7 +57,7 @@ impl Fields {
         }
     }
 
-    /// As it was written.
+    /// The name or pattern as written.
     pub(super) fn written(&self) -> &str {
         match self {
             Self::Named(name) | Self::Like(name, _) => name,

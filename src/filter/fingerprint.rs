@@ -1,8 +1,8 @@
-//! A hash of several texts, by which they are known again.
+//! A hash that identifies several texts.
 
 use sha2::{Digest, Sha256};
 
-/// Lengths go in too, so that no two lists of texts feed the same bytes.
+/// The hash of these texts. Their lengths are hashed too, so that no two lists of texts give the same input.
 pub(super) fn fingerprint<'t>(texts: impl IntoIterator<Item = &'t str>) -> [u8; 32] {
     let mut hash = Sha256::new();
     for text in texts {

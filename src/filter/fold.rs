@@ -1,27 +1,27 @@
-//! Texts in which case does not count, as in a regular expression: Unicode's simple case folding.
+//! Compares texts without regard to case, as regular expressions do: by the simple case folding of Unicode.
 
 use memchr::memchr2_iter;
 
-/// A longer text is folded as a whole, in bytes; a shorter one is compared as it stands.
+/// A longer text is folded as a whole; a shorter one is compared without folding it first.
 const MIN_FOLDED_BYTES: usize = 1024;
 
-/// The folded form: two texts that differ in case alone have the same.
+/// The folded form. Texts that differ in case only have the same folded form.
 pub(super) fn folded(text: &str) -> String {
     if text.is_ascii() { text.to_ascii_lowercase() } else { text.chars().map(fold).collect() }
 }
 
-/// Where a folded text has to stand in another.
+/// The position at which a folded text must be in another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FoldAnchor {
-    /// It is all of it.
+    /// It is the whole text.
     Whole,
     Within,
-    /// It is the domain of an address or of a host, or one above that.
+    /// It is the domain of an address or of a host, or a parent domain.
     Below,
 }
 
 impl FoldAnchor {
-    /// Whether it stands there.
+    /// Whether the folded text is at this position.
     #[inline]
     pub(super) fn fits(self, text: &str, wanted: &str) -> bool {
         match self {
@@ -32,15 +32,15 @@ impl FoldAnchor {
     }
 }
 
-/// Whether bytes can be compared where `wanted` is folded: nothing else in the text folds to what stands there.
+/// Whether bytes can be compared: no other character in the text folds to one in `wanted`.
 fn by_bytes(text: &str, wanted: &str) -> bool {
     text.is_ascii() || (wanted.is_ascii() && !text.bytes().any(|byte| MAY_FOLD_TO_ASCII.contains(&byte)))
 }
 
-/// The first bytes of ſ, which folds to s, and of the Kelvin sign, which folds to k. No other character folds to an ASCII one.
+/// The first bytes of ſ, which folds to s, and of the Kelvin sign, which folds to k. No other characters fold to ASCII.
 const MAY_FOLD_TO_ASCII: [u8; 2] = [0xc5, 0xe2];
 
-/// Whether a text ends with a folded one, behind an `@` or a dot.
+/// Whether a text ends with a folded one after an `@` or a dot.
 fn ends_below(text: &str, wanted: &str) -> bool {
     if !by_bytes(text, wanted) {
         return folded(text).strip_suffix(wanted).is_some_and(|rest| rest.ends_with(['@', '.']));
@@ -49,15 +49,15 @@ fn ends_below(text: &str, wanted: &str) -> bool {
     end.eq_ignore_ascii_case(wanted.as_bytes()) && matches!(before.last(), Some(b'@' | b'.'))
 }
 
-/// Whether a text is a folded one, but for case.
+/// Whether a text equals a folded one, ignoring case.
 pub(super) fn is(text: &str, wanted: &str) -> bool {
     if by_bytes(text, wanted) { text.eq_ignore_ascii_case(wanted) } else { folded(text) == wanted }
 }
 
-/// Whether a text holds a folded one, but for case.
+/// Whether a text contains a folded one, ignoring case.
 pub(super) fn contains(text: &str, wanted: &str) -> bool {
     if text.len() > MIN_FOLDED_BYTES || !by_bytes(text, wanted) {
-        // In linear time, whatever a message repeats.
+        // This takes linear time, even if the message is repetitive.
         return memchr::memmem::find(folded(text).as_bytes(), wanted.as_bytes()).is_some();
     }
     let (text, wanted) = (text.as_bytes(), wanted.as_bytes());
@@ -67,16 +67,16 @@ pub(super) fn contains(text: &str, wanted: &str) -> bool {
         .any(|at| text[at..at + wanted.len()].eq_ignore_ascii_case(wanted))
 }
 
-/// By way of the larger letter: ς and σ are one, and so are ſ and s.
+/// Folds by way of the upper-case letter, so that ς and σ are equal, and so are ſ and s.
 fn fold(c: char) -> char {
     fn only(mut chars: impl Iterator<Item = char>) -> Option<char> {
         chars.next().filter(|_| chars.next().is_none())
     }
     match c {
         c if c.is_ascii() => return c.to_ascii_lowercase(),
-        // A letter of its own in Turkish.
+        // A separate letter in Turkish.
         'ı' => return c,
-        // Two characters for one letter each.
+        // Each of these letters has two characters.
         '\u{1fd3}' => return '\u{390}',
         '\u{1fe3}' => return '\u{3b0}',
         '\u{fb06}' => return '\u{fb05}',
@@ -99,7 +99,7 @@ mod tests {
             let mut class = ClassUnicode::new([ClassUnicodeRange::new(c, c)]);
             class.case_fold_simple();
             let same: Vec<char> = class.ranges().iter().flat_map(|range| range.start()..=range.end()).collect();
-            // Letters of a newer Unicode than that of the expressions.
+            // Letters of a newer version of Unicode than the regex crate has.
             if same.len() == 1 && c >= '\u{a7ce}' {
                 continue;
             }

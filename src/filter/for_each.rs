@@ -1,4 +1,4 @@
-//! `for_each`: a rule for each of several values: each recipient, each piece of a text.
+//! `for_each`: applies a rule to each of several values, such as recipients or pieces of a text.
 
 use super::asking::{Asking, Break};
 use super::captures::Captured;
@@ -25,7 +25,7 @@ pub(super) static KEYS: Shape = Shape {
 /// For how many values a rule is applied.
 const MAX_ITERATIONS: usize = 100;
 
-/// What a rule is for each of.
+/// The values to which a rule is applied.
 #[derive(Debug)]
 pub(super) struct ForEach {
     values: EachValues,
@@ -39,11 +39,11 @@ enum EachValues {
     Pieces { text: Text, split: String },
 }
 
-/// The names of one value, and what they stand for.
+/// The names that are set for one value, with what they stand for.
 pub(super) type BoundNames = Vec<(String, String)>;
 
 impl ForEach {
-    /// Reads it; the names are known from here on.
+    /// Reads the key. The names are known to the rest of the rule.
     pub(super) fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
         let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
         let address = map.read("address", |n, p| reader::text(n, "the name of a header field", p).map(str::to_owned));
@@ -91,7 +91,7 @@ impl ForEach {
         parts.iter().map(|part| format!("{}{part}", self.name)).collect()
     }
 
-    /// The values of this message, each once, with the names that it has.
+    /// The values of this message without duplicates, each with its names.
     pub(super) fn of(&self, asking: &Asking<'_>) -> Result<Vec<BoundNames>, Break> {
         match self.values_of(asking) {
             values if values.len() <= MAX_ITERATIONS => Ok(values),
@@ -129,7 +129,7 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// In the order of the names.
+/// The parts of an address in the order of the names.
 fn parts(address: &Address, delimiters: &str) -> Vec<String> {
     let parts = [address.address.as_str(), address.user(delimiters), address.domain(), address.local_part()];
     parts.map(str::to_owned).into()

@@ -1,6 +1,6 @@
-//! Whether a message may be answered or forwarded: RFC 3834, RFC 5230, and what vacation programs learnt since. Every
-//! refusal of an answer has the number of its row in the checklist that the tests follow (A1 to A36), so that `log` and
-//! `explain` can name it.
+//! Decides whether a message may be answered or forwarded: by RFC 3834, RFC 5230, and the experience of vacation
+//! programs. Every refusal names its row in the checklist that the tests follow (A1 to A36), so that `log` and
+//! `explain` can show it.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,36 +15,37 @@ use crate::config::mailbox::is_address;
 use crate::decision::{ANSWERED, Fact, Write};
 use crate::message::{Address, Field, Message, REDIRECTED_FROM, is_program, is_robot, unwrapped};
 
-/// An answered message is remembered for so long: no copy of it is under way longer.
+/// How long an answered message is remembered. No copy of it arrives later than that.
 const KNOWN_FOR: jiff::SignedDuration = jiff::SignedDuration::from_hours(30 * 24);
 
 /// Older mail is not answered, unless an action says otherwise.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(2 * 86_400);
 
-/// An answer that wants to go out.
+/// An answer that a rule wants to send.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlannedReply<'a> {
     pub(super) handle: &'a str,
-    /// More own addresses.
+    /// Further addresses of the user.
     pub(super) addresses: &'a [String],
-    /// Senders that are answered although they are called like a program.
+    /// Senders that are answered although their address looks like that of a program.
     pub(super) even: &'a [String],
     /// Older mail is not answered.
     pub(super) max_age: Duration,
-    /// Also mail that stood on the server before the first run.
+    /// Mail that was on the server before the first run is answered too.
     pub(super) even_old: bool,
-    /// The same sender is answered again after this; `None`: always.
+    /// The same sender is answered again after this time; `None` means always.
     pub(super) again_after: Option<Duration>,
-    /// A personal responder must be addressed by name (RFC 5230 4.5); a service answers what arrives.
+    /// Whether it is a personal answer, which is sent only if the message names an address of the user (RFC 5230 4.5).
+    /// A service answers all mail.
     pub(super) personal: bool,
 }
 
-/// Why no answer goes out.
+/// Why no answer is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The row of the checklist: `A7`.
     pub row: &'static str,
-    /// In words.
+    /// The reason as text.
     pub why: String,
 }
 
@@ -58,7 +59,7 @@ pub(super) fn refusal(row: &'static str, why: impl Into<String>) -> Option<Refus
     Some(Refusal { row, why: why.into() })
 }
 
-/// The address to answer, or why there must be no answer. Where one goes out, the message counts as answered.
+/// The address to answer, or why there must be no answer. If an answer is sent, the message is recorded as answered.
 pub(super) fn check(run: &mut Run<'_>, answering: &PlannedReply<'_>) -> Result<Result<String, Refusal>, Break> {
     if !run.asking.around.is_empty() {
         return Ok(Err(Refusal { row: "split", why: "it came within another message".into() }));
@@ -68,7 +69,7 @@ pub(super) fn check(run: &mut Run<'_>, answering: &PlannedReply<'_>) -> Result<R
         let address = address.to_lowercase();
         run.asking.settings.is_me(&address) || answering.addresses.iter().any(|own| own.to_lowercase() == address)
     };
-    // The address it was delivered to is an own one too: whoever sends to himself answers himself.
+    // The address it was delivered to belongs to the user too, so that nobody answers himself.
     let delivered = message.delivered_to().unwrap_or_default().to_lowercase();
     let is_self = |address: &str| is_own(address) || address.to_lowercase() == delivered;
     let sender = message.envelope_sender().unwrap_or_default();
@@ -104,9 +105,9 @@ pub(super) fn check(run: &mut Run<'_>, answering: &PlannedReply<'_>) -> Result<R
     Ok(Ok(to))
 }
 
-/// At most one answer goes out for a message (RFC 5230 4.7), also when it comes to several accounts or over several
-/// aliases. What tells it from others is the sender's own Message-ID, or what stands in the fields that few messages
-/// share. Servers change neither on the way.
+/// Identifies a message, because at most one answer is sent for it (RFC 5230 4.7), even if it arrives in several
+/// accounts or through several aliases. It is identified by the sender's Message-ID, or else by fields that few
+/// messages share. Servers do not change these.
 fn identity(message: &Message, sender: &str) -> String {
     let mut told_by = vec![sender];
     match message.message_id() {
@@ -119,8 +120,8 @@ fn identity(message: &Message, sender: &str) -> String {
     data_encoding::HEXLOWER.encode(&fingerprint(told_by))
 }
 
-/// What would be said to an ordinary answer: the address that would be answered, or why none would. `personal`: by `vacation`,
-/// else by `reply`.
+/// The result of the check for an ordinary answer: the address that would be answered, or why none would be.
+/// `personal`: by `vacation`, otherwise by `reply`.
 pub(super) fn would_answer(run: &mut Run<'_>, personal: bool) -> Result<Result<String, Refusal>, Break> {
     let answering = PlannedReply {
         handle: "",
@@ -135,24 +136,25 @@ pub(super) fn would_answer(run: &mut Run<'_>, personal: bool) -> Result<Result<S
 }
 
 /// This many hops mean a loop (RFC 5321 6.3 asks for at least 100; Postfix takes 50, and a person's mail has ten).
-const MOST_HOPS: usize = 50;
+const MAX_HOPS: usize = 50;
 
-/// The fields by which programs know what they have forwarded: ours, Pigeonhole's, Cyrus', and that of procmail's recipes.
-const REDIRECTED: [&str; 4] = [REDIRECTED_FROM, "X-Sieve-Redirected-From", "X-Redirected-From", "X-Loop"];
+/// The fields by which programs recognise mail that they forwarded: ours, Pigeonhole's, Cyrus', and that of procmail
+/// recipes.
+const REDIRECTED_FIELDS: [&str; 4] = [REDIRECTED_FROM, "X-Sieve-Redirected-From", "X-Redirected-From", "X-Loop"];
 
-/// A forward that wants to go out.
+/// A forward that a rule wants to send.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Forwarding<'a> {
     pub(super) to: &'a [String],
     /// Older mail is not forwarded.
     pub(super) max_age: Duration,
-    /// Mail that stood on the server before the first run is forwarded too.
+    /// Mail that was on the server before the first run is forwarded too.
     pub(super) even_old: bool,
     /// Spam is forwarded too.
     pub(super) even_spam: bool,
 }
 
-/// Why a message must not be forwarded: loops (RFC 5228 4.2), notices of ours, spam, old mail (row A32 as well).
+/// Why a message must not be forwarded: loops (RFC 5228 4.2), our own notices, spam, or old mail (row A32).
 pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Result<Option<String>, Break> {
     if let Some(why) = forbidden(run, forwarding) {
         return Ok(Some(format!("not forwarded: {why}")));
@@ -165,10 +167,10 @@ pub(super) fn forward_refused(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Res
     Ok(by_age.map(|refusal| format!("not forwarded: {}, it is older than `max_age`", refusal.row)))
 }
 
-/// What forbids a forward of whatever age.
+/// Why a message must not be forwarded, apart from its age.
 fn forbidden(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
     let Forwarding { to, even_spam, .. } = *forwarding;
-    // Whatever forbids it of a message forbids it of those within it, too: our own mark stands on what is around them.
+    // What forbids forwarding a message also forbids forwarding messages within it: our mark is in the outer header.
     let around = run.asking.around.iter().rev();
     if let Some(why) = [run.asking.original()].into_iter().chain(around).find_map(|message| looping(run, message, to)) {
         return Some(why);
@@ -177,18 +179,18 @@ fn forbidden(run: &Run<'_>, forwarding: &Forwarding<'_>) -> Option<String> {
     if (run.forwards() + to.len()) as u64 > most {
         return Some(format!("it would go to more addresses than `forwards_per_message` allows ({most})"));
     }
-    // Whoever passes spam on is taken for its sender. What counts is the message as the rules left it: a filter of one's
-    // own may have looked at it.
+    // Servers treat a forwarder of spam as its sender. The edited message counts, because a spam filter of the user may
+    // have added its result.
     let mut all = [run.asking.message()].into_iter().chain(&run.asking.around);
     let spam = if even_spam { None } else { all.find_map(|message| spam_verdict(message)) };
     spam.map(|why| format!("{why}; `even_spam: true` forwards such mail too"))
 }
 
-/// What makes a forward of a message, or of what is within it, a loop; and what stays here.
+/// Why forwarding this message, or a message within it, would make a loop, or why it must stay local.
 fn looping(run: &Run<'_>, message: &Message, to: &[String]) -> Option<String> {
     let refused = |why: &str| Some(why.to_owned());
     let is_own = |value: &str| run.asking.settings.is_me(&value.trim().to_lowercase());
-    if REDIRECTED.iter().any(|name| message.all(name).any(|field| is_own(field.value()))) {
+    if REDIRECTED_FIELDS.iter().any(|name| message.all(name).any(|field| is_own(field.value()))) {
         return refused("it was forwarded from here before (a loop)");
     }
     if is_about_a_forward(message, &is_own, to) {
@@ -198,14 +200,14 @@ fn looping(run: &Run<'_>, message: &Message, to: &[String]) -> Option<String> {
     if message.all("Delivered-To").any(was_there) {
         return refused("it was delivered to that address before (a loop)");
     }
-    if message.all("Received").count() > MOST_HOPS {
+    if message.all("Received").count() > MAX_HOPS {
         return refused("it has passed more than 50 servers (a loop)");
     }
     message.first("X-Mailsluice-Notice").and_then(|_| refused("notices stay here"))
 }
 
-/// Why no notification goes out: about old mail; and by mail about a mail of a program, which may be another notification:
-/// that makes a loop (RFC 5436 2.7).
+/// Why no notification is sent: the mail is old; or the notification is a mail about automatic mail, which may be
+/// another notification, and that makes a loop (RFC 5436 2.7).
 pub(super) fn notification_refused(run: &Run<'_>, by_mail: bool) -> Result<Option<String>, Break> {
     let mut all = [run.asking.original()].into_iter().chain(&run.asking.around);
     if let Some(why) = all.find_map(|message| automatic(message)).filter(|_| by_mail) {
@@ -218,13 +220,14 @@ pub(super) fn notification_refused(run: &Run<'_>, by_mail: bool) -> Result<Optio
     Ok(refused.map(|Refusal { row, why }| format!("not notified: {row}, {why}")))
 }
 
-/// What Auto-Submitted says, if it says that no person sent the message (RFC 3834 5).
+/// The value of Auto-Submitted, if it says that no person sent the message (RFC 3834 5).
 fn automatic(message: &Message) -> Option<String> {
     let field = message.all("Auto-Submitted").find(|field| !is_no(field.value()))?;
     Some(format!("Auto-Submitted is {}", crate::clean::short(field.value(), 60)))
 }
 
-/// Rows about the envelope sender, which is the only address that may be answered. Of a known one the name says nothing.
+/// The rows about the envelope sender, the only address that may be answered. For a known sender, the name does not
+/// matter.
 fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool, is_known: bool) -> Option<Refusal> {
     let Some(sender) = message.envelope_sender() else {
         return refusal("A2", "there is no Return-Path");
@@ -236,19 +239,19 @@ fn by_sender(message: &Message, is_own: &dyn Fn(&str) -> bool, is_known: bool) -
     if !is_address(sender) || !has_real_domain(address.domain()) {
         return refusal("A36", format!("the envelope sender {} cannot be answered", crate::clean::short(sender, 80)));
     }
-    // What forwarders and senders put around an address says nothing about whose it is.
+    // Tags that forwarders and senders add do not change whose address it is.
     let plain = Address { name: None, address: unwrapped(sender) };
     if is_own(sender) || is_own(&plain.address) {
         return refusal("A17", "it comes from an own address");
     }
     by_local_part(plain.local_part(), is_known).or_else(|| {
-        // Forged, or sent by a service in one's own name: whoever reads the answer is not the one who wrote.
+        // It is forged, or a service sent it in the user's name. The answer would not reach the author.
         let is_own = message.addresses("From").any(|from| is_own(&from.address));
         is_own.then(|| refusal("A17", "it says that it comes from an own address")).flatten()
     })
 }
 
-/// RFC 3834 2 encourages to check that the domain can exist.
+/// Whether the domain can exist, which RFC 3834 2 encourages to check.
 fn has_real_domain(domain: &str) -> bool {
     let domain = domain.to_lowercase();
     domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.') && !domain.ends_with(".invalid")
@@ -274,7 +277,7 @@ fn by_local_part(local: &str, is_known: bool) -> Option<Refusal> {
     None
 }
 
-/// Whoever wants answers somewhere else than at his own address says where: an answer to a robot or to a list is none to him.
+/// The rows about Reply-To. If a sender directs replies to a robot or a list, an answer must not be sent there.
 fn by_reply_to(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
     let wanted: Vec<Address> = message.addresses("Reply-To").cloned().collect();
     if wanted.is_empty() {
@@ -298,7 +301,7 @@ fn by_reply_to(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refus
 }
 
 /// Fields of mailing lists (RFC 2369, RFC 2919), and older ones.
-const LIST: [&str; 12] = [
+const LIST_FIELDS: [&str; 12] = [
     "List-Id",
     "List-Help",
     "List-Subscribe",
@@ -313,8 +316,8 @@ const LIST: [&str; 12] = [
     "X-ML-Name",
 ];
 
-/// Fields by which programs know their own answers.
-const LOOPS: [&str; 11] = [
+/// Fields by which programs recognise their own answers.
+const LOOP_FIELDS: [&str; 11] = [
     "X-Loop",
     "X-No-Loop",
     "X-Autoreply",
@@ -328,13 +331,13 @@ const LOOPS: [&str; 11] = [
     "X-Cron-Env",
 ];
 
-/// Rows about what the header says.
+/// The rows about other header fields.
 fn by_header(message: &Message, is_known: bool) -> Option<Refusal> {
     if let Some(why) = automatic(message) {
         let row = if message.all("Auto-Submitted").count() > 1 { "A6" } else { "A3" };
         return refusal(row, why);
     }
-    if let Some(name) = LIST.iter().find(|name| message.first(name).is_some()) {
+    if let Some(name) = LIST_FIELDS.iter().find(|name| message.first(name).is_some()) {
         return refusal("A7", format!("{name} present"));
     }
     let precedences = ["Precedence", "X-Precedence"].into_iter().flat_map(|name| message.all(name));
@@ -355,42 +358,42 @@ fn by_header(message: &Message, is_known: bool) -> Option<Refusal> {
     if !is_known && message.is_from_program() {
         return refusal("A12", "From or Sender is a program");
     }
-    // `X-Autoreply: no` says that it is none.
+    // `X-Autoreply: no` says that it is not an automatic answer.
     let says_so = |name: &&&str| message.all(name).any(|field| !field.value().trim().eq_ignore_ascii_case("no"));
-    if let Some(name) = LOOPS.iter().find(says_so) {
+    if let Some(name) = LOOP_FIELDS.iter().find(says_so) {
         return refusal("A30", format!("{name} present"));
     }
     spam_verdict(message).and_then(|why| refusal("A28", why))
 }
 
-/// Whether one of these words stands in a value, alone or in a list, in quotes or beside a comment.
+/// Whether a value has one of these words: alone or in a list, in quotes or beside a comment.
 fn says(value: &str, words: &[&str]) -> bool {
     let mut parts = value.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_')));
     parts.any(|part| words.iter().any(|word| part.eq_ignore_ascii_case(word)))
 }
 
-/// The keyword of Auto-Submitted, without parameters and comments (RFC 3834 5).
+/// Whether the keyword of Auto-Submitted, without parameters and comments, is `no` (RFC 3834 5).
 fn is_no(value: &str) -> bool {
     let end = value.find([';', '(', ' ', '\t']).unwrap_or(value.len());
     value[..end].trim().eq_ignore_ascii_case("no")
 }
 
-/// What a service says to whoever asks, in bytes: more would make it a tool for flooding others (RFC 3834 2).
-const LARGEST_ANSWER: usize = 16 * 1024;
+/// The longest answer of a service, in bytes. Longer answers could be abused to flood others (RFC 3834 2).
+const MAX_ANSWER_BYTES: usize = 16 * 1024;
 
-/// Why a service must not say so much.
+/// Why an answer of a service is too long.
 pub(super) fn by_length(bytes: usize) -> Option<Refusal> {
-    if bytes <= LARGEST_ANSWER {
+    if bytes <= MAX_ANSWER_BYTES {
         return None;
     }
     refusal(
         "A35",
-        format!("the answer would have {bytes} bytes, and at most {LARGEST_ANSWER} are said to anybody who asks"),
+        format!("the answer would have {bytes} bytes, and at most {MAX_ANSWER_BYTES} are said to anybody who asks"),
     )
 }
 
-/// A personal answer goes out only for what was sent to an own address (RFC 5230 4.5). The one it was delivered to counts
-/// as own when it is named too.
+/// The row about recipients. A personal answer is sent only if the message names an address of the user (RFC 5230 4.5).
+/// The address it was delivered to counts as one if the message names it.
 fn by_recipient(message: &Message, is_own: &dyn Fn(&str) -> bool) -> Option<Refusal> {
     let named = message.recipients().iter().any(|address| is_own(&address.address));
     let delivered = message.delivered_to().unwrap_or_default().to_lowercase();

@@ -1,4 +1,4 @@
-//! Flags and keywords as rules name them, with values: `addflag: "lists-${list}"`.
+//! Flags and keywords in rules, which may contain values: `addflag: "lists-${list}"`.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
 use crate::message::{Flag, Flags, MAX_KEYWORD};
 
-/// Flags and keywords, some of which a message names.
+/// Flags and keywords. Some may depend on the message.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keywords {
     fixed: Flags,
@@ -17,7 +17,7 @@ pub(super) struct Keywords {
 }
 
 impl Keywords {
-    /// One or a list.
+    /// Reads one word or a list.
     pub(super) fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
         let nodes = match &node.value {
             Value::Seq(items) if !items.is_empty() => items.as_slice(),
@@ -39,7 +39,7 @@ impl Keywords {
         Some(keywords)
     }
 
-    /// For this message. A word without a value is left out.
+    /// The flags and keywords for this message. A word whose value is missing is left out.
     pub(super) fn of(&self, asking: &Asking<'_>) -> Cow<'_, Flags> {
         if self.valued.is_empty() {
             return Cow::Borrowed(&self.fixed);
@@ -54,7 +54,8 @@ impl Keywords {
     }
 }
 
-/// Characters that no keyword can hold become `_`. No message can ask for `deleted`: mail readers remove such mail.
+/// Adds the flag or keyword of a word with values. Characters that are not allowed in keywords become `_`. A message
+/// cannot set `deleted`, because mail readers remove such mail.
 fn add(flags: &mut Flags, word: &str) {
     let is_atom = |c: char| c.is_ascii_graphic() && !"(){%*\"\\]".contains(c);
     match Flag::from_word(word) {
@@ -68,7 +69,7 @@ fn add(flags: &mut Flags, word: &str) {
     }
 }
 
-/// `flaged` is a fine keyword, and surely not meant as one.
+/// Warns of a keyword like `flaged`, which is valid but most likely a mistyped flag.
 fn warn_of_typing_error(word: &str, node: &Node, compiler: &mut Compiler<'_, '_>) {
     let words: Vec<&str> = Flag::words().collect();
     let lower = word.to_lowercase();

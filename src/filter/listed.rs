@@ -1,4 +1,4 @@
-//! What is in a list: which entry stands for a value, and what stands beside it.
+//! Looks up values in lists: which entry matches a value, and which value the entry has.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::clean;
 use crate::config::entries::{self, Entries, ListedEntry};
 use crate::decision::Fact;
 
-/// A value and its own domain: what rules add to lists.
-const NOTED: usize = 2;
+/// The number of candidates that rules add to lists: a value and its domain.
+const RECORDED_CANDIDATES: usize = 2;
 
-/// The entry that stands for a value.
+/// The entry that matches a value.
 #[derive(Debug)]
 pub(super) struct FoundEntry {
     pub(super) entry: String,
@@ -30,13 +30,14 @@ impl FoundEntry {
 }
 
 impl Asking<'_> {
-    /// Whether the list holds the value, or its domain.
+    /// Whether the list contains the value or its domain.
     pub(super) fn in_list(&mut self, list: &RuleList, value: &str) -> Result<bool, Break> {
         self.find_in_list(list, value, false).map(|found| found.is_some())
     }
 
-    /// The entry that the value is, its domain, or a pattern that it fits. In a text that people write (`is_of_text`)
-    /// characters of two widths are one; what stands in the database is found as it is written there, or in ordinary width.
+    /// The entry that equals the value or its domain, or is a pattern that matches it. In texts that people write
+    /// (`is_of_text`), wide and narrow forms of a character are equal. A database entry is found as written or in
+    /// ordinary width.
     pub(super) fn find_in_list(
         &mut self,
         list: &RuleList,
@@ -65,7 +66,7 @@ impl Asking<'_> {
         Ok(entries.find(&value).or_else(wide).map(FoundEntry::of))
     }
 
-    /// The first entry that stands somewhere in the text.
+    /// The first entry that the text contains.
     pub(super) fn find_within(
         &mut self,
         list: &RuleList,
@@ -88,13 +89,13 @@ impl Asking<'_> {
         };
         match known.into_iter().find(|entry| holds(&entry.text)) {
             Some(entry) if matches!(list.kind, RuleListKind::Me) => Ok(Some(FoundEntry::of(&entry))),
-            // That it is there is asked again when the decision is recorded.
+            // This records the question, which is asked again when the decision is recorded.
             Some(entry) => self.find_in_database(&list.name, &entry.text),
             None => Ok(None),
         }
     }
 
-    /// All entries of a list, in their order.
+    /// All entries of a list, in order.
     pub(super) fn all_entries(&mut self, list: &RuleList) -> Result<Vec<ListedEntry>, Break> {
         match (&list.kind, self.entries(list)?) {
             (_, Some(entries)) => Ok(entries.iter().cloned().collect()),
@@ -105,12 +106,12 @@ impl Asking<'_> {
         }
     }
 
-    /// The entries of a list that is in no database.
+    /// The entries of a list that is not in the database.
     fn entries(&mut self, list: &RuleList) -> Result<Option<Arc<Entries>>, Break> {
         match &list.kind {
             RuleListKind::Me | RuleListKind::Database(_) => Ok(None),
             RuleListKind::Inline(entries) => Ok(Some(Arc::clone(entries))),
-            // What was read with the rules is better than nothing.
+            // If the file cannot be read now, the entries read with the rules are used.
             RuleListKind::File(origin, before) => match self.list(origin) {
                 KnownList::Entries(now) => Ok(Some(now)),
                 KnownList::NotAsked | KnownList::Failed(_) => Ok(Some(Arc::clone(before))),
@@ -130,8 +131,8 @@ impl Asking<'_> {
     fn find_in_database(&mut self, list: &str, value: &str) -> Result<Option<FoundEntry>, Break> {
         for (number, entry) in entries::keys(value).into_iter().enumerate() {
             let fact = Fact::Listed { list: list.to_owned(), entry: entry.clone() };
-            // Of the many domains above one, only what is there is asked again when the decision is recorded.
-            if number >= NOTED && !self.holds_now(&fact)? {
+            // There may be many parent domains. Only questions about existing entries are recorded and asked again.
+            if number >= RECORDED_CANDIDATES && !self.holds_now(&fact)? {
                 continue;
             }
             if self.holds(fact)? {

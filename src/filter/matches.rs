@@ -1,5 +1,5 @@
-//! All matches of an expression in a text, one after the other. Each is found in linear time, and all together end after a
-//! second: an expression may look to the end of the text at each of them.
+//! Finds all matches of an expression in a text. Each search takes linear time, but it may read to the end of the text
+//! every time. So all searches together stop after a second.
 
 use std::time::{Duration, Instant};
 

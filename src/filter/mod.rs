@@ -1,11 +1,11 @@
-//! The rules: compiled before any mail is touched, decided without touching anything.
+//! The rules. They are compiled before any mail is processed, and a decision has no side effects.
 //!
 //! [`Engine::compile`] turns rule files into conditions and actions, or into problems with a place and a hint.
-//! [`Engine::decide`] walks them for one message and returns a [`crate::decision::Decision`]: what is to be done, and
-//! why. No file, socket, clock or database can be reached from here but through [`Facts`].
+//! [`Engine::decide`] applies them to one message and returns a [`crate::decision::Decision`]: what to do, and why.
+//! This module reaches files, sockets, the clock and the database only through [`Facts`].
 //!
-//! The words of the language are files: each condition stands in `conditions/`, each action in `actions/`, with the keys
-//! it has, how it is read, and what it does. `lua` offers the same to scripts.
+//! Each word of the language has a file: conditions are in `conditions/`, actions in `actions/`. The file defines the
+//! keys of the word, how it is read, and what it does. `lua` offers the same words to scripts.
 
 mod actions;
 mod asking;

@@ -1,4 +1,4 @@
-//! The names that templates may use: captures of the conditions above, variables, and what is known of every message.
+//! The names that templates may use: captures of earlier conditions, variables, and what is known about every message.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use crate::config::template::TemplatePart;
 use crate::message::Address;
 use crate::user;
 
-/// Names that every template may use, each with what it is. `header.NAME` is one more for each field.
+/// The names that every template may use, with their descriptions. In addition, there is `header.NAME` for each field.
 pub(super) const ALWAYS: [(&str, &str); 61] = [
     ("account", "the account's name"),
     ("folder", "the folder on the server"),
@@ -73,7 +73,7 @@ pub(super) const ALWAYS: [(&str, &str); 61] = [
     ("user", "the name of the user whom mailsluice runs as"),
 ];
 
-/// The length of `text`, in characters.
+/// The maximum length of `${text}`, in characters.
 const MAX_BEGINNING: usize = 1000;
 
 /// Whether every template may use this name.
@@ -82,14 +82,14 @@ pub(super) fn is_always(name: &str) -> bool {
         || name.strip_prefix("header.").is_some_and(|field| !field.is_empty())
 }
 
-/// What the conditions of the current rule captured, and the variables that were set. The last that was given a name
-/// has it: a capture hides a variable until its rule ends, and a variable that is set hides a capture.
+/// The captures of the current rule's conditions, and the variables. The latest use of a name counts: a capture hides a
+/// variable until its rule ends, and setting a variable hides a capture.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// In the order they were captured: the last one of a name counts. A group that was left out has no value.
+    /// The captures in order. The last one of a name counts. A group that did not take part in the match has no value.
     captures: Vec<Capture>,
     variables: HashMap<String, Variable>,
-    /// What was captured since [`Names::take_new`] was last asked, for the trace.
+    /// The captures since the last call of [`Names::take_new`], for the trace.
     new: Vec<(String, String)>,
     traced: bool,
 }
@@ -98,7 +98,7 @@ pub(super) struct Names {
 struct Capture {
     name: String,
     value: Option<String>,
-    /// The user wrote it, in a list of his own.
+    /// The user wrote it in a list.
     is_own: bool,
 }
 
@@ -106,12 +106,12 @@ struct Capture {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Variable {
     pub(super) text: String,
-    /// How it is made of the user's own text and of values, where that is known: in order, `true` for own text.
+    /// The pieces that it consists of, in order, if known. `true` marks text that the user wrote, `false` marks values.
     pub(super) parts: Vec<(bool, String)>,
 }
 
 impl Names {
-    /// None yet; with `traced` each capture is remembered for the trace.
+    /// No names yet. With `traced`, captures are recorded for the trace.
     pub(super) fn new(traced: bool) -> Self {
         Self { traced, ..Self::default() }
     }
@@ -120,7 +120,7 @@ impl Names {
         self.capture_of(name, value, false);
     }
 
-    /// The same, where it may be the user's own text.
+    /// Adds a capture; `is_own` says whether the user wrote it.
     pub(super) fn capture_of(&mut self, name: &str, value: Option<String>, is_own: bool) {
         if self.traced {
             self.new.extend(value.clone().map(|value| (name.to_owned(), value)));
@@ -128,14 +128,14 @@ impl Names {
         self.captures.push(Capture { name: name.to_owned(), value, is_own });
     }
 
-    /// Sets a variable to what a message or a program said.
+    /// Sets a variable to a text from a message or a program.
     pub(super) fn set(&mut self, name: &str, value: String) {
         self.set_made(name, Variable { text: value, parts: Vec::new() });
     }
 
-    /// Sets a variable to a value of which it is known what it is made of.
+    /// Sets a variable to a value whose pieces are known.
     pub(super) fn set_made(&mut self, name: &str, value: Variable) {
-        // Their places stay: marks count them.
+        // The captures are not removed, because marks count them.
         self.captures.iter_mut().filter(|known| known.name == name).for_each(|known| known.name.clear());
         self.variables.insert(name.to_owned(), value);
     }
@@ -152,23 +152,22 @@ impl Names {
         self.captures.iter().rev().find(|known| known.name == name)
     }
 
-    /// Whether the name stands for something that was captured and is the user's own text.
+    /// Whether the name is a capture that the user wrote.
     pub(super) fn is_own(&self, name: &str) -> bool {
         self.captured(name).is_some_and(|captured| captured.is_own)
     }
 
-    /// The variable that the name stands for, unless it stands for something else.
+    /// The variable of that name, unless a capture hides it.
     pub(super) fn variable(&self, name: &str) -> Option<&Variable> {
         if self.captured(name).is_some() { None } else { self.variables.get(name) }
     }
 
-    /// How much was captured, for [`Names::forget`].
+    /// The number of captures, for [`Names::forget`].
     pub(super) fn mark(&self) -> usize {
         self.captures.len()
     }
 
-    /// Forgets what was captured since the mark: by a condition that did not hold after all, or by a rule inside a
-    /// rule.
+    /// Removes the captures since the mark: those of a condition that turned out to be false, or of a nested rule.
     pub(super) fn forget(&mut self, mark: usize) {
         self.captures.truncate(mark);
     }
@@ -178,8 +177,8 @@ impl Names {
     }
 }
 
-/// The value of a name. `None`: it was not captured this time (it stands in another branch of `any`), was never set, or
-/// the message has no such thing.
+/// The value of a name. `None` if it was not captured (for example, it belongs to another branch of `any`), was never
+/// set, or does not exist for this message.
 pub(super) fn look_up<'a>(name: &str, asking: &'a Asking<'_>) -> Option<Cow<'a, str>> {
     if let Some(value) = asking.names.get(name) {
         return Some(value.into());
@@ -205,13 +204,13 @@ pub(super) fn look_up<'a>(name: &str, asking: &'a Asking<'_>) -> Option<Cow<'a, 
     }
 }
 
-/// The value of a name that a comparison needs. An empty one is none: every text holds it.
+/// The value of a name for a comparison. An empty value counts as missing, because every text contains it.
 pub(super) fn value<'a>(name: &str, asking: &'a Asking<'_>) -> Result<Cow<'a, str>, Break> {
     let value = look_up(name, asking).filter(|value| !value.is_empty());
     value.ok_or_else(|| Break::NoAnswer(format!("${{{name}}} has no value")))
 }
 
-/// What a name stands for in the name of a folder: of a variable that was set, own text keeps its levels.
+/// The pieces of a name's value for a folder name. In a variable, text that the user wrote keeps its folder levels.
 pub(super) fn parts<'a>(name: &str, asking: &'a Asking<'_>) -> Vec<TemplatePart<'a>> {
     match asking.names.variable(name) {
         Some(variable) if !variable.parts.is_empty() => {

@@ -1,4 +1,4 @@
-//! Row A32: nobody is told of old mail.
+//! Row A32: nothing is sent about old mail.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use super::asking::Break;
 use super::guard::{Refusal, refusal};
 use super::run::Run;
 
-/// A notification is about what is new.
+/// Notifications are sent only for mail that is not older than this.
 pub(super) const NEW_FOR: Duration = Duration::from_secs(86_400);
 
-/// By the age of the message.
+/// The refusal because of the age of the message.
 pub(super) fn by_age(run: &Run<'_>, max_age: Duration) -> Option<Refusal> {
     let now = run.asking.now().timestamp();
     let age = now.duration_since(run.asking.envelope.arrived);
@@ -17,12 +17,12 @@ pub(super) fn by_age(run: &Run<'_>, max_age: Duration) -> Option<Refusal> {
     if is_old { refusal("A32", "the message is old") } else { None }
 }
 
-/// Whoever begins to use the program has answered his old mail, or does not want to any more.
+/// The refusal of mail from before the first run. A new user has answered that mail already, or does not want to.
 pub(super) fn stood() -> Refusal {
     Refusal { row: "A32", why: "the message stood on the server before the account's first run".to_owned() }
 }
 
-/// What an answer or a notification must not be about: also what was there before a folder was looked at.
+/// The refusal of mail from before the first run, or from before its folder was read for the first time.
 pub(super) fn by_first_look(run: &Run<'_>) -> Result<Option<Refusal>, Break> {
     if run.asking.stood()? {
         return Ok(Some(stood()));

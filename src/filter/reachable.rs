@@ -1,4 +1,4 @@
-//! Warns of rules that no message can reach.
+//! Warns about rules that no message can reach.
 
 use std::collections::HashMap;
 
@@ -7,8 +7,8 @@ use super::rule::{Rule, Step};
 use crate::config::problem::{Problem, Problems};
 use crate::config::yaml::Node;
 
-/// A rule is dead when one above it ends filtering for every message, or for every message with the same
-/// condition. Each step and each condition is looked at once: there may be ten thousand.
+/// Warns about dead rules. A rule is dead if an earlier one ends filtering for every message, or for every message with
+/// the same condition. Each step and each condition is read only once, because there may be ten thousand.
 pub(super) fn warn(places: &[Placed], steps: &[Step]) -> Vec<Problem> {
     let mut warnings = Vec::new();
     let mut ends_all: Option<&Rule> = None;
@@ -38,20 +38,20 @@ pub(super) fn warn(places: &[Placed], steps: &[Step]) -> Vec<Problem> {
     warnings
 }
 
-/// The rules so far that end filtering for their condition, with nothing behind them that could make it hold after all; by
-/// the hash of the condition.
+/// Rules that end filtering if their condition holds, by the hash of the condition. A rule is removed when a later step
+/// may make its condition true.
 #[derive(Default)]
 struct EndedRules<'r>(HashMap<u64, Vec<(&'r Node, &'r Rule)>>);
 
 impl<'r> EndedRules<'r> {
-    /// The rule above that has the condition of this one.
+    /// The earlier rule with the same condition.
     fn for_condition(&self, placed: &Placed, rule: &Rule) -> Option<&'r Rule> {
         let condition = placed.condition.as_ref().filter(|_| rule.otherwise.is_empty())?;
         let known = self.0.get(&condition.hash_of_same())?;
         known.iter().find(|(other, _)| other.same_as(condition)).map(|(_, rule)| *rule)
     }
 
-    /// Behind a step that changes something any condition may hold.
+    /// Passes a step. If the step changes something, any condition may hold after it.
     fn pass(&mut self, step: &Step) {
         if step.changes() {
             self.0.clear();

@@ -1,4 +1,4 @@
-//! Whether what a rule sends can leave at all: the relay it names, or what the config lacks.
+//! Checks whether a rule can send anything: the relay it names, and what the config lacks.
 
 use super::compile::Compiler;
 use crate::config::reader::NamedKind;
@@ -6,7 +6,7 @@ use crate::config::yaml::{Node, Span};
 use crate::config::{check_is_lmtp, check_is_no_lmtp};
 
 impl Compiler<'_, '_> {
-    /// The relay that an action names, which stands at `action`.
+    /// Reads the relay that an action names. `action` is the position of the action.
     pub(super) fn carrier(&mut self, node: Option<&Node>, action: Span) -> Option<String> {
         self.check_relays(node.is_some(), action);
         if let Some(node) = node {
@@ -15,7 +15,7 @@ impl Compiler<'_, '_> {
         self.relay(node)
     }
 
-    /// The relay that an `lmtp` action names.
+    /// Reads the relay that an `lmtp` action names.
     pub(super) fn lmtp_carrier(&mut self, node: &Node) -> Option<String> {
         let settings = self.shared.settings;
         let known = settings.relays.as_deref().unwrap_or_default();
@@ -23,7 +23,7 @@ impl Compiler<'_, '_> {
         self.relay(Some(node))
     }
 
-    /// Says once what else the config needs before anything can leave: without it the outbox only fills.
+    /// Reports once what the config lacks for sending. Without it, the outbox only fills.
     pub(super) fn check_relays(&mut self, is_named: bool, action: Span) {
         let settings = self.shared.settings;
         let Some(relays) = settings.relays.as_ref().filter(|_| !self.is_literal() && !self.shared.spoke_of_relays)

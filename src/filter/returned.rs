@@ -1,5 +1,5 @@
-//! Reports about what was forwarded from here. Sent on by the rule that made the forward, they would go where that did not
-//! arrive, and nobody would see them.
+//! Recognises delivery reports about mail that we forwarded. The rule that forwarded the mail must not forward its
+//! report: it would go to the address that could not be reached, and nobody would see it.
 
 use crate::message::{Message, REDIRECTED_FROM};
 
@@ -8,8 +8,8 @@ const MAX_REPORT_BYTES: usize = 256 * 1024;
 /// The fields of a delivery report that name a recipient (RFC 3464 2.3.1 and 2.3.2; the last is Exchange's).
 const RECIPIENTS: [&str; 3] = ["Final-Recipient", "Original-Recipient", "X-Actual-Recipient"];
 
-/// Whether it is a report about a forward: what it returns has our field with an own address, or it is about one of these
-/// recipients.
+/// Whether it is a report about a forward: the returned message has our field with an address of the user, or the
+/// report is about one of these recipients.
 pub(super) fn is_about_a_forward(message: &Message, is_own: &dyn Fn(&str) -> bool, to: &[String]) -> bool {
     if !message.is_bounce() && !message.is_report() {
         return false;

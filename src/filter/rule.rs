@@ -1,4 +1,4 @@
-//! A rule: a condition, what to do when it holds, and what else.
+//! A rule: a condition, the steps if it holds, and the steps otherwise.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use crate::config::lists::EntriesOrigin;
 /// A compiled rule.
 #[derive(Debug)]
 pub(super) struct Rule {
-    /// The name the user gave it, or its place, `rules.yaml:7`. A rule inside a rule may have none: the outer
-    /// one's stands for it.
+    /// The name that the user gave it, or its position, `rules.yaml:7`. A nested rule may have no name; it uses that of
+    /// the outer rule.
     pub(super) name: Option<String>,
-    /// It is asked once for each of these.
+    /// The values for each of which the rule is applied.
     pub(super) each: Option<ForEach>,
-    /// Without a condition it is true for every message.
+    /// The condition. Without one, the rule applies to every message.
     pub(super) condition: Option<BoxedCondition>,
-    /// What it means when something in it fails.
+    /// What happens when something in it fails.
     pub(super) on_error: OnError,
     pub(super) then: Vec<Step>,
     pub(super) otherwise: Vec<Step>,
@@ -30,9 +30,9 @@ pub(super) struct Rule {
 /// One item of `do` or `else`.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// An action, and what was written for it.
+    /// An action.
     Do(Box<dyn Verb>),
-    /// A rule inside a rule.
+    /// A nested rule.
     Rule(Rule),
     /// An included file.
     File(Vec<Rule>),
@@ -41,7 +41,7 @@ pub(super) enum Step {
 }
 
 impl Rule {
-    /// Whether it takes every message away that comes to it.
+    /// Whether it removes every message that reaches it from the reader's folders.
     pub(super) fn takes_all_away(&self) -> bool {
         self.goes_through() && self.condition.is_none() && self.then.iter().any(Step::takes_away)
     }
@@ -56,7 +56,7 @@ impl Rule {
             }
     }
 
-    /// Whether it is asked once, and nothing that fails in it lets the message go on.
+    /// Whether it is applied only once, and a failure in it does not let the message continue.
     fn goes_through(&self) -> bool {
         self.each.is_none() && self.on_error != OnError::Continue
     }
@@ -68,7 +68,7 @@ impl Rule {
 }
 
 impl Step {
-    /// Whether conditions may hold after it that did not hold before.
+    /// Whether conditions that were false may be true after it.
     pub(super) fn changes(&self) -> bool {
         let changes = |rule: &Rule| rule.then.iter().chain(&rule.otherwise).any(Self::changes);
         match self {
@@ -79,7 +79,7 @@ impl Step {
         }
     }
 
-    /// Whether a message may be lost to its reader by it: discarded, rejected, or forwarded without a copy.
+    /// Whether it may hide a message from its reader, because it is discarded, rejected, or forwarded without a copy.
     pub(super) fn takes_away(&self) -> bool {
         let takes = |rule: &Rule| rule.then.iter().chain(&rule.otherwise).any(Self::takes_away);
         match self {
@@ -90,7 +90,7 @@ impl Step {
         }
     }
 
-    /// Whether filtering ends with it for every message that comes to it.
+    /// Whether filtering ends with it for every message that reaches it.
     pub(super) fn always_ends(&self) -> bool {
         match self {
             Self::Do(verb) => verb.ends(),
@@ -108,7 +108,7 @@ pub(super) struct RuleList {
     pub(super) kind: RuleListKind,
 }
 
-/// Where its entries are.
+/// Where the entries of a list come from.
 #[derive(Clone, Debug)]
 pub(super) enum RuleListKind {
     /// The user's own addresses: `me`.
@@ -116,12 +116,12 @@ pub(super) enum RuleListKind {
     Inline(Arc<Entries>),
     File(Arc<EntriesOrigin>, Arc<Entries>),
     Command(Arc<EntriesOrigin>),
-    /// Each entry counts so long.
+    /// A database list, with the time for which an entry is valid.
     Database(Option<Duration>),
 }
 
 impl RuleList {
-    /// Whether each entry stands for a value, as far as is known.
+    /// Whether its entries have values, as far as is known.
     pub(super) fn has_values(&self) -> bool {
         match &self.kind {
             RuleListKind::Inline(entries) | RuleListKind::File(_, entries) => entries.have_values(),

@@ -1,4 +1,4 @@
-//! The walk over the rules for one message, and what its actions amount to so far.
+//! Applies the rules to one message, and collects the results of the actions.
 
 use std::sync::Arc;
 
@@ -17,27 +17,27 @@ const MAX_VERSIONS: usize = 32;
 /// How many actions a message may have. More is a mistake in a script.
 pub(super) const MAX_ACTIONS: usize = 100;
 
-/// What the actions so far amount to.
+/// The results of the actions so far.
 pub(super) struct Run<'a> {
     pub(super) asking: Asking<'a>,
-    /// All rules: a message within this one is decided by them too.
+    /// All rules. They also decide about messages within this one.
     pub(super) steps: &'a [Step],
     pub(super) actions: Vec<Action>,
-    /// What becomes of the messages within this one.
+    /// The decisions about the messages within this one.
     pub(super) within: Inner,
-    /// To how many addresses other messages of the same delivery are forwarded.
+    /// The number of addresses to which other messages of the same delivery are forwarded.
     pub(super) forwarded: usize,
     pub(super) rules: Vec<String>,
     pub(super) notes: Vec<String>,
-    /// The name of the rule being carried out.
+    /// The name of the current rule.
     pub(super) rule: String,
-    /// Where the filings of the present rule begin: a flag counts for all of them.
+    /// Where the filings of the current rule begin. Flags are added to all of them.
     rule_start: usize,
-    /// Whether the message is kept when the rules are through: until something files, discards or delivers it.
+    /// Whether the message is kept after the last rule: true until an action files, discards or delivers it.
     pub(super) keeps: bool,
     pub(super) discards: bool,
     ended: bool,
-    /// By `stop`: then no further value of a rule is asked either.
+    /// Whether `stop` was called. Then the rule is not applied to further values either.
     is_stopped: bool,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Asks every rule in order until one ends.
+    /// Applies the rules in order until one ends filtering.
     pub(super) fn walk(&mut self) -> Result<(), Break> {
         for step in self.steps {
             match step {
@@ -82,7 +82,7 @@ impl<'a> Run<'a> {
         self.rule(rule)
     }
 
-    /// One rule. What it did before it failed stays.
+    /// Applies one rule. If it fails, its earlier actions remain.
     fn rule(&mut self, rule: &Rule) -> Result<(), Break> {
         let (depth, mark) = (self.asking.depth, self.asking.names.mark());
         match (self.each(rule), rule.on_error) {
@@ -100,7 +100,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The rule for each of its values. It ends filtering when all of them were asked.
+    /// Applies a rule to each of its values. It ends filtering only after the last one.
     fn each(&mut self, rule: &Rule) -> Result<(), Break> {
         let Some(each) = &rule.each else { return self.try_rule(rule) };
         let mut ends = self.ended;
@@ -139,7 +139,7 @@ impl<'a> Run<'a> {
             Some(answer) => answer?,
         };
         let steps = if holds { &rule.then } else { &rule.otherwise };
-        // What an included file does, its own rules do.
+        // The rules of an included file record what they do themselves.
         if steps.iter().any(|step| !matches!(step, Step::File(_) | Step::Script(_))) {
             self.rules.extend(rule.name.clone());
         }
@@ -172,7 +172,7 @@ impl<'a> Run<'a> {
                         break;
                     }
                 }
-                // The rest of the including rule is its own again.
+                // The including rule continues under its own name.
                 (self.rule, self.rule_start) = (name, start);
                 Ok(())
             }
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Files the message; several filings into one place are one.
+    /// Files the message. Several filings in the same place become one.
     pub(super) fn file(&mut self, place: Place, flags: &Flags, copy: bool) -> Result<(), Break> {
         let mut flags = flags.clone();
         flags.extend(&self.asking.flags);
@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
         self.keeps = false;
     }
 
-    /// Puts a telling into the decision. One that delivers takes the place of keeping, unless it is a copy.
+    /// Adds something to be sent. If it delivers the message and is not a copy, the message is not kept.
     pub(super) fn tell(&mut self, mut telling: Telling, copy: bool) -> Result<(), Break> {
         self.traced(&Action::Tell(telling.clone()));
         if telling.way.delivers() {
@@ -230,7 +230,7 @@ impl<'a> Run<'a> {
         if is_for_somebody && !self.actions.contains(&action) { self.push(action) } else { Ok(()) }
     }
 
-    /// Whoever gets the message by an earlier action already does not get it twice.
+    /// Removes recipients that already get the message by an earlier action.
     pub(super) fn leave_out_told(&mut self, telling: &mut Telling) {
         let earlier = self.actions.iter().filter_map(Action::telling);
         let again: Vec<String> = earlier.flat_map(|earlier| telling.leave_out_those_of(earlier)).collect();
@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// To how many addresses the message is forwarded so far.
+    /// The number of addresses to which the message is forwarded so far.
     pub(super) fn forwards(&self) -> usize {
         let to = |action: &Action| match action {
             Action::Tell(Telling { way: Way::Redirect(redirect), .. }) => redirect.to.len(),
@@ -267,13 +267,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// From here on the message has other header fields.
+    /// Edits the header fields of the message for all later steps.
     pub(super) fn edit(&mut self, edits: &[Edit]) -> Result<(), Break> {
         let edited = self.asking.message().edited(edits);
         self.replace(edited)
     }
 
-    /// From here on the message is another one.
+    /// Replaces the message for all later steps.
     pub(super) fn replace(&mut self, message: Message) -> Result<(), Break> {
         if self.asking.versions.len() > MAX_VERSIONS {
             return Err(Break::Failed(format!("edited more than {MAX_VERSIONS} times")));
@@ -282,7 +282,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// A line for the journal.
+    /// Adds a line for the journal.
     pub(super) fn note(&mut self, text: String) {
         self.asking.note_trace(&text);
         if self.notes.len() < MAX_ACTIONS {
@@ -290,12 +290,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// An answer that does not go out, and why.
+    /// Records that an answer is not sent, and why.
     pub(super) fn refused(&mut self, refusal: &Refusal) {
         self.note(refusal.to_string());
     }
 
-    /// Something was done that is no filing.
+    /// Records an action that is not a filing.
     pub(super) fn did(&mut self, text: &str) {
         if self.asking.trace.is_some() {
             self.asking.push(TraceLine::Action { text: text.to_owned() });
@@ -308,18 +308,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Filtering stops here, for the other values of a rule too.
+    /// Ends filtering immediately, also for further values of the rule.
     pub(super) fn stop(&mut self) {
         self.ended = true;
         self.is_stopped = true;
     }
 
-    /// Filtering ends with the present rule.
+    /// Ends filtering after the current rule.
     pub(super) fn end(&mut self) {
         self.ended = true;
     }
 
-    /// The result of the walk, whether it came to its end or broke.
+    /// The result of the walk, whether it was complete or not.
     pub(super) fn finish(mut self, walked: Result<(), Break>) -> (Result<Decision, Deferral>, Option<Trace>) {
         self.asking.depth = 0;
         let result = match walked {
@@ -328,7 +328,7 @@ impl<'a> Run<'a> {
                 self.did(&format!("defer: {cause}"));
                 Err(Deferral { rule: self.rule, cause })
             }
-            // What an action cannot do without is a failure.
+            // If an action needs a value that is missing, it fails.
             Err(Break::Failed(cause) | Break::NoAnswer(cause)) => {
                 self.did(&format!("keep, because the rule failed: {cause}"));
                 let mut kept = Decision::keep(format!("kept: the rule {} failed: {cause}", self.rule));
@@ -341,7 +341,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn keep_if_nothing_else(&mut self) {
         if self.keeps {
-            // Cannot fail: the bound on actions was kept for the rules, this one is ours.
+            // This cannot fail: the limit on actions applies to the rules, and this action is ours.
             let flags = self.asking.flags.clone();
             let keep = Filing { place: Place::Keep, flags, version: self.asking.version() };
             if !self.actions.contains(&Action::File(keep.clone())) {

@@ -1,4 +1,4 @@
-//! What names and texts mean where they stand: variables, captures, lists, relays and accounts.
+//! Resolves names and texts at a position in the rules: variables, captures, lists, relays and accounts.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,19 @@ use crate::config::template::Template;
 use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
 
-/// What becomes of a text in which a name has no value.
+/// What happens to a text if a name in it has no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unset {
-    /// It is shorter by that, as its author expects.
+    /// The name is replaced by nothing, as the author expects.
     Empty,
-    /// The folder has a name that nobody meant.
+    /// The folder gets an unintended name.
     Folder,
-    /// The comparison has no answer.
+    /// The comparison is neither true nor false.
     Compared,
 }
 
 impl Compiler<'_, '_> {
-    /// What is captured where a condition must not hold is never there.
+    /// Reads a condition that must not hold. Its captures are not available later.
     pub(super) fn in_own_scope<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
         let outer = self.scope.len();
         let value = read(self);
@@ -32,34 +32,34 @@ impl Compiler<'_, '_> {
         value
     }
 
-    /// Names that the steps below may use.
+    /// Adds names that the following steps may use.
     pub(super) fn captured(&mut self, names: Vec<Captured>) {
         self.scope.extend(names);
     }
 
-    /// A condition that may hold without what was captured since `outer`.
+    /// Marks the names captured since `outer` as uncertain, because the condition may hold without them.
     pub(super) fn may_lack(&mut self, outer: usize) {
         self.scope.iter_mut().skip(outer).for_each(|captured| captured.always = false);
     }
 
-    /// What is captured here could not be read.
+    /// Records that some captures are unknown.
     pub(super) fn captures_unknown(&mut self) {
         self.scope_is_partial = true;
     }
 
-    /// A variable that every rule below may use.
+    /// Adds a variable that all following rules may use.
     pub(super) fn sets(&mut self, name: &str) {
         self.shared.variables.insert(name.to_owned());
         self.shared.certain.gain(name);
     }
 
-    /// The account that an action appends to.
+    /// Reads the account that an action appends to.
     pub(super) fn mailbox(&mut self, node: &Node) -> Option<String> {
         let known = self.shared.settings.mailboxes.as_deref();
         self.named(node, "the name of an account", NamedKind::MAILBOX, known)
     }
 
-    /// Where no config is known, every name is as good as any.
+    /// Checks that a name is among the known ones. Without a config, every name is accepted.
     pub(super) fn named(
         &mut self,
         node: &Node,
@@ -74,7 +74,7 @@ impl Compiler<'_, '_> {
         Some(name.to_owned())
     }
 
-    /// The list of that name.
+    /// Reads the name of a list and finds the list.
     pub(super) fn list(&mut self, node: &Node) -> Option<RuleList> {
         let name = reader::text(node, "the name of a list", &mut self.problems)?;
         if name == "me" {
@@ -95,7 +95,7 @@ impl Compiler<'_, '_> {
         None
     }
 
-    /// A folder name with variables that are known here.
+    /// Reads a folder name and checks its variables.
     pub(super) fn folder(&mut self, node: &Node) -> Option<Template> {
         let template = reader::template(node, &mut self.problems)?;
         self.doubt_folder(node);
@@ -103,7 +103,7 @@ impl Compiler<'_, '_> {
         Some(template)
     }
 
-    /// A text with variables that are known here.
+    /// Reads a text and checks its variables.
     pub(super) fn text(&mut self, node: &Node, expected: &str) -> Option<Text> {
         if self.is_literal() {
             return match node.as_text() {
@@ -119,8 +119,8 @@ impl Compiler<'_, '_> {
         Some(text)
     }
 
-    /// A text that is compared, or the name of something: of one line where a person wrote it, of any shape where a script
-    /// made it of what stands in a message.
+    /// Reads a text that is compared, or a name. Text that a person wrote must be one line; text that a script made
+    /// from a message may be anything.
     pub(super) fn compared(&mut self, node: &Node, expected: &str) -> Option<Text> {
         match &node.value {
             Value::Scalar { text, .. } if self.is_literal() => return Some(Text::literal(text.as_str())),
@@ -131,12 +131,12 @@ impl Compiler<'_, '_> {
         Some(text)
     }
 
-    /// Such texts, a list or one alone.
+    /// Reads one such text or a list.
     pub(super) fn compared_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<Text>> {
         let Value::Seq(items) = &node.value else {
             return match node.as_text() {
                 Some(_) => self.compared(node, expected).map(|text| vec![text]),
-                // It says what was expected instead.
+                // This reports what was expected.
                 None => reader::texts(node, expected, &mut self.problems).map(|_| Vec::new()),
             };
         };
@@ -148,13 +148,13 @@ impl Compiler<'_, '_> {
         texts.into_iter().collect()
     }
 
-    /// The name of something where it comes from a value; `Some(None)`: it cannot be read.
+    /// Reads a name that contains a value. `None` if it contains none; `Some(None)` if it is invalid.
     pub(super) fn valued_name(&mut self, node: &Node) -> Option<Option<Text>> {
         let has_value = !self.is_literal() && node.as_text().is_some_and(|text| text.contains("${"));
         has_value.then(|| self.compared(node, "a name"))
     }
 
-    /// A list of such texts, or one alone.
+    /// Reads one text or a list of texts.
     pub(super) fn texts(&mut self, node: &Node, expected: &str) -> Option<Vec<Text>> {
         let nodes = match &node.value {
             Value::Seq(items) if !items.is_empty() => items.as_slice(),
@@ -164,7 +164,7 @@ impl Compiler<'_, '_> {
         texts.into_iter().collect()
     }
 
-    /// Texts that a script made, one or a list.
+    /// Reads one text or a list of texts that a script made.
     pub(super) fn made_texts(&mut self, node: &Node, expected: &str) -> Option<Vec<String>> {
         let texts = self.compared_texts(node, expected)?;
         Some(texts.iter().filter_map(Text::as_literal).map(str::to_owned).collect())

@@ -1,4 +1,4 @@
-//! What all files of an engine have in common: lists, variables, settings.
+//! What all files of an engine share: lists, variables, settings.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -11,25 +11,25 @@ use crate::config::lists::{self, ListKind as Written};
 use crate::config::problem::{Problem, Problems};
 use crate::config::yaml::{Node, Value};
 
-/// What all files of an engine have in common.
+/// What all files of an engine share.
 pub(super) struct SharedByFiles<'s> {
     pub(super) lists: Cow<'s, BTreeMap<String, RuleList>>,
-    /// The variables that rules above set.
+    /// The variables that earlier rules set.
     pub(super) variables: BTreeSet<String>,
-    /// Those of them that are set whatever the message is.
+    /// The variables that are set for every message.
     pub(super) certain: Certain,
     pub(super) settings: &'s Settings,
-    /// The rules are for mail that is here: nobody is told anything.
+    /// The rules are for local mail and may not send anything.
     pub(super) is_silent: bool,
-    /// It was said that the config has no way for what leaves: once is enough.
+    /// It was already reported that the config has no way to send. One report is enough.
     pub(super) spoke_of_relays: bool,
 }
 
-/// The variables that every message has which comes to the place that is being read.
+/// The variables that are set for every message that reaches the current position.
 #[derive(Debug, Default)]
 pub(super) struct Certain {
     set: HashSet<String>,
-    /// In the order they were set.
+    /// The variables in the order in which they were set.
     gained: Vec<String>,
 }
 
@@ -44,12 +44,12 @@ impl Certain {
         }
     }
 
-    /// How many there are, for [`Certain::take_since`].
+    /// The number of variables, for [`Certain::take_since`].
     pub(super) fn mark(&self) -> usize {
         self.gained.len()
     }
 
-    /// Takes out what was set since the mark: where not every message comes by.
+    /// Removes the variables set since the mark, because not every message passes there, and returns them.
     pub(super) fn take_since(&mut self, mark: usize) -> Vec<String> {
         let taken = self.gained.split_off(mark.min(self.gained.len()));
         taken.iter().for_each(|name| _ = self.set.remove(name));
@@ -58,13 +58,13 @@ impl Certain {
 }
 
 impl<'s> SharedByFiles<'s> {
-    /// With these lists and no variables: what a script has around it.
+    /// What a script shares with its surroundings: these lists, and no variables.
     pub(super) fn of_script(lists: Cow<'s, BTreeMap<String, RuleList>>, settings: &'s Settings) -> Self {
         let (variables, certain) = (BTreeSet::new(), Certain::default());
         Self { lists, variables, certain, settings, is_silent: false, spoke_of_relays: false }
     }
 
-    /// The lists of a file and of what it includes.
+    /// Collects the lists of a file and of the files it includes.
     pub(super) fn collect_lists(&mut self, source: &FilterSource, problems: &mut Vec<Problem>) {
         let lists = match source {
             FilterSource::Yaml(file) => &file.lists,
@@ -87,7 +87,7 @@ impl<'s> SharedByFiles<'s> {
         }
     }
 
-    /// A list that is defined twice alike is one; what the config says counts for a shipped filter too.
+    /// Defines a list. Two equal definitions are allowed. A definition in the config replaces that of a shipped filter.
     pub(super) fn define(&mut self, list: &lists::ConfigList, problems: &mut Vec<Problem>) {
         let kind = match &list.kind {
             Written::Inline(entries) => RuleListKind::Inline(Arc::clone(entries)),

@@ -1,4 +1,4 @@
-//! Short forms: what a comparison means that is a text alone, or a list of texts.
+//! Short forms: the meaning of a comparison that is only a text or a list of texts.
 //!
 //! | about | a short form means |
 //! |---|---|
@@ -15,7 +15,7 @@ use crate::config::problem::Problem;
 use crate::config::yaml::{Node, Span, Value};
 use crate::message;
 
-/// What is compared: it decides what a short form means, and which habits are looked for.
+/// What is compared. It decides what a short form means, and which habits are checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum ComparedKind<'a> {
     Subject,
@@ -28,13 +28,13 @@ pub(super) enum ComparedKind<'a> {
     Account,
     ListId,
     MediaType,
-    /// Something that has no habits of its own.
+    /// Something for which there are no special habits.
     #[default]
     Value,
 }
 
 impl ComparedKind<'_> {
-    /// How a text with values in it is compared.
+    /// How a text with values is compared.
     fn of_value(self) -> ComparisonKind {
         match self {
             Self::Subject | Self::Text | Self::FileName => ComparisonKind::Contains,
@@ -44,14 +44,14 @@ impl ComparedKind<'_> {
     }
 }
 
-/// What one text means.
+/// The meaning of one text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Meant {
-    /// The whole value.
+    /// The whole value equals it.
     Is(String),
-    /// Somewhere in the value.
+    /// The value contains it.
     Contains(String),
-    /// The domain of an address, or a domain above it.
+    /// It is the domain of an address, or a parent domain.
     Below(String),
 }
 
@@ -64,7 +64,7 @@ impl Meant {
     }
 }
 
-/// A short form that accepts more than the whole value, and where it stands.
+/// A short form that accepts more than the whole value, and its position.
 #[derive(Debug)]
 pub(super) struct Wide {
     span: Span,
@@ -72,7 +72,7 @@ pub(super) struct Wide {
 }
 
 impl Wide {
-    /// Says so, where what it accepts is lost to its reader.
+    /// Warns if the rule hides accepted messages from their reader.
     pub(super) fn warn(&self, compiler: &mut Compiler<'_, '_>) {
         let (message, hint) = match &self.meant {
             Meant::Is(_) => return,
@@ -98,7 +98,7 @@ impl Wide {
 }
 
 impl Compiler<'_, '_> {
-    /// A comparison in its short form.
+    /// Reads a comparison in its short form.
     pub(super) fn short(&mut self, node: &Node, about: ComparedKind<'_>) -> Option<Comparison> {
         let texts = self.whole_texts(node, "a text to compare with, or a comparison")?;
         let (mut fixed, mut valued) = (Vec::new(), Vec::new());
@@ -122,7 +122,7 @@ impl Compiler<'_, '_> {
         self.add(&mut comparison.comparator, about.of_value(), (fixed, valued), node).then_some(comparison)
     }
 
-    /// What a value will mean is known when the message is.
+    /// Records a short form that accepts more than the whole value. The meaning of a value is known only for a message.
     fn is_wide(&mut self, node: &Node, about: ComparedKind<'_>) {
         let written = node.as_text().unwrap_or_default().to_owned();
         let meant = match about.of_value() {
@@ -146,8 +146,8 @@ impl Compiler<'_, '_> {
         Some(meant)
     }
 
-    /// A word without a dot may be a name, a mailbox or a list: whoever wrote it has to say so. What a script writes was
-    /// an address before.
+    /// The meaning of a text that is compared with addresses. A word without a dot may be a name, a mailbox or a list,
+    /// so the user must write which. A text from a script was an address already.
     fn address_meant(&mut self, text: String, span: Span) -> Option<Meant> {
         if let Some(domain) = text.strip_prefix('@') {
             return Some(Meant::Below(domain.to_owned()));
@@ -165,7 +165,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// `Ann <ann@b.example>` names one address.
+    /// The meaning of `Ann <ann@b.example>`, which names one address.
     fn address_within(&mut self, text: &str, span: Span) -> Option<Meant> {
         let mut found = message::parse_addresses(text);
         if found.len() == 1 {
@@ -191,7 +191,7 @@ impl Compiler<'_, '_> {
 }
 
 impl Node {
-    /// The items of a list, or what stands alone.
+    /// The items of a list, or the node itself if it is not a list.
     pub(super) fn each(&self) -> &[Self] {
         match &self.value {
             Value::Seq(items) if !items.is_empty() => items.as_slice(),

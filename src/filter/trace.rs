@@ -1,4 +1,4 @@
-//! Why a message was decided as it was, step by step: what `mailsluice explain` shows.
+//! The steps of a decision, which `mailsluice explain` shows.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use crate::clean;
 /// The steps of one decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trace {
-    /// In order.
+    /// The steps in order, each with its depth.
     pub lines: Vec<(usize, TraceLine)>,
 }
 
-/// One step; it stands at a depth in the trace.
+/// One step of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TraceLine {
-    /// A rule is asked.
+    /// A rule was applied.
     Rule {
         /// Its name.
         name: String,
@@ -30,7 +30,7 @@ pub enum TraceLine {
     },
     /// A condition.
     Condition {
-        /// As it was written.
+        /// The condition as written.
         text: String,
         /// The value it saw.
         saw: String,
@@ -46,10 +46,10 @@ pub enum TraceLine {
     },
     /// An action was taken.
     Action {
-        /// In the words of a rule file.
+        /// The action as a rule file writes it.
         text: String,
     },
-    /// Something else a person should know.
+    /// Something else that the user should know.
     Note {
         /// What.
         text: String,

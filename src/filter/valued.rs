@@ -1,7 +1,7 @@
-//! Comparisons with values in them, `{is: "${brand}"}`: what is compared is known when the message is.
+//! Comparisons that contain values, `{is: "${brand}"}`, which are known only for a message.
 //!
-//! A value goes in literally, also into a pattern or a regular expression. A name without a value, or with an empty one,
-//! makes a comparison that has no answer: it holds neither as it stands nor under `not`.
+//! A value is inserted literally, even into a pattern or a regular expression. If a name has no value or an empty one,
+//! the comparison is neither true nor false: it does not hold, and neither does its negation with `not`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,19 +19,19 @@ use crate::config::text::{Text, TextPiece};
 /// How texts are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum ComparisonKind {
-    /// The whole value is one of them.
+    /// The whole value equals one of them.
     Is,
-    /// The value holds one of them.
+    /// The value contains one of them.
     Contains,
-    /// The whole value fits one of them, in which `*` and `?` are wildcards.
+    /// The whole value matches one of them, with the wildcards `*` and `?`.
     Matches,
-    /// One of them is found in it, as a regular expression.
+    /// One of them is found in the value as a regular expression.
     Regex,
-    /// A short form: with an `@` inside it is the whole address, else the domain or one above it.
+    /// A short form: with an `@` inside, it is a whole address; otherwise, it is a domain or a parent domain.
     Address,
 }
 
-/// Texts with values, of which one must fit.
+/// Texts with values, of which one must match.
 #[derive(Debug)]
 pub(super) struct Valued {
     kind: ComparisonKind,
@@ -39,11 +39,11 @@ pub(super) struct Valued {
     captures: Vec<Vec<Captured>>,
 }
 
-/// The longest text of a pattern with its values, in bytes: each is compiled for the message.
+/// The longest pattern including its values, in bytes. The limit is needed because each is compiled for the message.
 const MAX_PATTERN_BYTES: usize = 8 * 1024;
 
 impl Valued {
-    /// Refuses expressions that could not be used whatever the values are.
+    /// Refuses expressions that are invalid for all values.
     pub(super) fn new(kind: ComparisonKind, texts: Vec<Text>) -> Result<Self, regex::Error> {
         let patterns = texts.iter().filter(|_| matches!(kind, ComparisonKind::Matches | ComparisonKind::Regex));
         let patterns =
@@ -52,12 +52,12 @@ impl Valued {
         Ok(Self { kind, texts, captures })
     }
 
-    /// What each of the texts captures.
+    /// The captures of each text.
     pub(super) fn captures(&self) -> impl Iterator<Item = Vec<Captured>> {
         self.captures.iter().cloned()
     }
 
-    /// Whether a value passes. Where one of the texts fits, it does not matter that another has no value.
+    /// Whether a value passes. If one text matches, missing values in other texts do not matter.
     pub(super) fn accepts(
         &self,
         value: &str,
@@ -105,7 +105,7 @@ impl Valued {
     }
 }
 
-/// A text with its values, cleaned for the kind of comparison.
+/// Expands a text and prepares it for the kind of comparison.
 fn in_place<'v>(
     kind: ComparisonKind,
     text: &Text,
@@ -121,7 +121,7 @@ fn in_place<'v>(
     Ok(out)
 }
 
-/// A value that means itself.
+/// Escapes a value so that it is literal.
 fn literal(kind: ComparisonKind, value: &str) -> Cow<'_, str> {
     match kind {
         ComparisonKind::Is | ComparisonKind::Contains | ComparisonKind::Address => value.into(),
@@ -135,7 +135,7 @@ pub(super) fn pattern(kind: ComparisonKind, text: &str) -> Result<Pattern, regex
     if kind == ComparisonKind::Regex { Pattern::expression(text) } else { Pattern::glob(text) }
 }
 
-/// Compiles a text with its values; one that is too long can be none.
+/// Compiles an expanded text. A text that is too long cannot be a pattern.
 pub(super) fn pattern_of_message(kind: ComparisonKind, text: &str) -> Result<Arc<Pattern>, Break> {
     let too_long = || Break::NoAnswer("the value in it is too long".to_owned());
     if text.len() > MAX_PATTERN_BYTES {
@@ -144,7 +144,7 @@ pub(super) fn pattern_of_message(kind: ComparisonKind, text: &str) -> Result<Arc
     pattern(kind, text).map(Arc::new).map_err(|_| too_long())
 }
 
-/// Whether a value holds a text that is no longer than a line.
+/// Whether a value contains a text that is at most a line long.
 pub(super) fn holds(value: &str, part: &str, is_of_text: bool) -> bool {
     let value = if is_of_text { ordinary(value) } else { value.into() };
     fold::contains(&value, &of_width(part, is_of_text))
@@ -155,7 +155,7 @@ fn of_width(text: &str, is_of_text: bool) -> String {
     folded(&if is_of_text { ordinary(&text) } else { text })
 }
 
-/// A list whose name is known when the message is.
+/// A list whose name contains values.
 #[derive(Debug)]
 pub(super) struct NamedList {
     pub(super) name: Text,
@@ -163,7 +163,7 @@ pub(super) struct NamedList {
 }
 
 impl NamedList {
-    /// The list; a name that no list has is no answer.
+    /// The list for this message. If there is no list of that name, the comparison is neither true nor false.
     pub(super) fn list(&self, asking: &Asking<'_>) -> Result<RuleList, Break> {
         let name = asking.expand_known(&self.name)?;
         if name == "me" {

@@ -1,19 +1,19 @@
-//! Characters that East Asian keyboards write in two widths: `ＶＩＰ` is VIP, and `ﾄﾞ` is ド. Texts are compared in the
-//! ordinary one; what is taken out of them stays as it was written.
+//! Characters that East Asian keyboards write in two widths: `ＶＩＰ` is VIP, and `ﾄﾞ` is ド. Texts are compared in
+//! ordinary width, but captures keep the original width.
 
 use std::borrow::Cow;
 
 use unicode_normalization::char::compose;
 
-/// U+FF61 to U+FF9F, half as wide as these.
+/// The ordinary forms of the half-width characters U+FF61 to U+FF9F, in order.
 const KATAKANA: &str = "。「」、・ヲァィゥェォャュョッーアイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワン゛゜";
 const FIRST_KATAKANA: char = '\u{ff61}';
-/// The first byte of all that are not of ordinary width: U+3000, and U+FF01 and what follows.
+/// The smallest first byte of a character of other width: U+3000, and from U+FF01 on.
 const FIRST_BYTE: u8 = 0xe3;
-/// The half-width marks of voice, and the combining ones that letters are composed with.
+/// The half-width voicing marks, and the combining marks with which letters are composed.
 const MARKS: [(char, char); 2] = [('\u{ff9e}', '\u{3099}'), ('\u{ff9f}', '\u{309a}')];
 
-/// A text in ordinary width; borrowed where it is so already, as all ASCII is.
+/// Converts a text to ordinary width. Borrowed if nothing changes, as for all ASCII.
 pub(super) fn ordinary(text: &str) -> Cow<'_, str> {
     let may_be_wide = text.bytes().any(|byte| byte >= FIRST_BYTE);
     if !may_be_wide || !text.chars().any(|c| narrowed(c).is_some()) {
@@ -22,7 +22,7 @@ pub(super) fn ordinary(text: &str) -> Cow<'_, str> {
     Cow::Owned(Steps(text).map(|(c, _)| c).collect())
 }
 
-/// The places in `text` of places in its ordinary form, which must ascend. One pass.
+/// Converts positions in the ordinary form of a text to positions in `text`, in one pass. They must ascend.
 pub(super) fn places(text: &str, ordinary: &[usize]) -> Vec<usize> {
     let mut steps = Steps(text);
     let (mut here, mut there) = (0, 0);
@@ -37,7 +37,7 @@ pub(super) fn places(text: &str, ordinary: &[usize]) -> Vec<usize> {
     ordinary.iter().map(place).collect()
 }
 
-/// Gives each character of the ordinary form with the length in bytes of what it stands for.
+/// Yields each character of the ordinary form, with the length in bytes of the original.
 struct Steps<'t>(&'t str);
 
 impl Iterator for Steps<'_> {
@@ -48,7 +48,7 @@ impl Iterator for Steps<'_> {
         let first = chars.next()?;
         let mut c = narrowed(first).unwrap_or(first);
         let mut length = first.len_utf8();
-        // A letter of half width and the mark behind it are one character.
+        // A half-width letter and the mark after it become one character.
         if first >= FIRST_KATAKANA
             && let Some(mark) = chars.next()
             && let Some((_, combining)) = MARKS.iter().find(|(half, _)| *half == mark)

@@ -1,5 +1,5 @@
-//! Messages within a message that is split: each is decided by all rules. What was noted goes along, and nothing in them is
-//! believed that only a server of their own could know.
+//! Messages within a message that is split. All rules decide about each of them. What was recorded so far is kept, and
+//! fields that only the user's server may write are not trusted in them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,24 +15,25 @@ const MAX_ACTIONS_WITHIN: usize = 500;
 const MAX_TOLD_WITHIN: usize = 20;
 /// How long they may take together, without the time in which programs answer.
 const MAX_TIME_WITHIN: Duration = Duration::from_secs(10);
-/// A message that came within so many others is not split.
+/// A message nested in this many others is not split.
 const MAX_SPLIT_DEPTH: usize = 3;
 
 fn too_long() -> Break {
     Break::Failed(format!("deciding about the messages within it took longer than {} s", MAX_TIME_WITHIN.as_secs()))
 }
 
-/// What becomes of the messages within one.
+/// The decisions about the messages within one.
 #[derive(Default)]
 pub(super) struct Inner {
-    /// All versions of all of them: each as it stood there, then edited ones.
+    /// All versions of all messages: each original, followed by its edited versions.
     pub(super) versions: Vec<Arc<Message>>,
-    /// Their versions are places in `versions`.
+    /// The actions. Their versions are positions in `versions`.
     pub(super) actions: Vec<Action>,
 }
 
 impl Asking<'_> {
-    /// The same for a message within this one. What was noted so far goes along until [`Self::go_on`] takes it back.
+    /// The state for a message within this one. It takes over what was recorded so far, until [`Self::go_on`] takes it
+    /// back.
     pub(super) fn of_message_within(&mut self, message: &Arc<Message>) -> Self {
         let mut new = Self::new(self.settings, message, self.envelope, self.facts, self.trace.is_some());
         new.why = std::mem::take(&mut self.why);
@@ -50,7 +51,7 @@ impl Asking<'_> {
         new
     }
 
-    /// Takes back what was noted about a message within this one; the result is its versions.
+    /// Takes back what was recorded for a message within this one, and returns the versions of that message.
     pub(super) fn go_on(&mut self, noted: Self) -> Vec<Arc<Message>> {
         self.why = noted.why;
         self.reads = noted.reads;
@@ -64,20 +65,20 @@ impl Asking<'_> {
         noted.versions
     }
 
-    /// Whether a server's word counts about this message. Of one within another nobody has checked anything: whoever sent
-    /// the other one wrote its fields too.
+    /// Whether fields of a server are trusted in this message. They are not trusted in a message within another one,
+    /// because the sender of the outer message wrote them.
     pub(super) fn trusts(&self, server: &str) -> bool {
         self.around.is_empty() && self.settings.trust.iter().any(|trusted| trusted == server)
     }
 
-    /// The message, where its envelope is known.
+    /// The message, if its envelope is known.
     pub(super) fn enveloped(&self) -> Option<&Arc<Message>> {
         self.around.is_empty().then(|| self.message())
     }
 }
 
 impl Run<'_> {
-    /// Decides about each message within the present one by all rules. Where there is none nothing has happened.
+    /// Applies all rules to each message within the current one. Does nothing if there is none.
     pub(super) fn split(&mut self, apart: Apart, copy: bool) -> Result<(), Break> {
         let Apart { messages, is_all } = apart;
         if messages.is_empty() {
@@ -89,7 +90,7 @@ impl Run<'_> {
             return Ok(());
         }
         if !is_all && !copy {
-            // Filed besides, it would be taken apart anew whenever it is filtered again.
+            // If it were filed too, it would be split again whenever it is filtered again.
             self.note(
                 "not split: it holds more than messages; `copy: true` takes them out of it all the same".to_owned(),
             );
@@ -116,7 +117,7 @@ impl Run<'_> {
             let spent = start.elapsed().saturating_sub(self.asking.waited.saturating_sub(waited));
             let in_time = if spent > MAX_TIME_WITHIN { Err(too_long()) } else { Ok(()) };
             if let Err(broken) = decided.and(in_time) {
-                // All of them go their ways or none does.
+                // Either all messages are split off, or none.
                 self.within = Inner::default();
                 self.rules.truncate(rules);
                 self.notes.truncate(notes);
@@ -132,8 +133,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Of a message within another one nothing stands here but what is filed: what is told of it is filed too, or it would be
-    /// nowhere where it cannot be told.
+    /// Also files the messages that are only sent out. A message within another one has no other copy, so it would be
+    /// lost if it could not be sent.
     fn keep_what_is_told(&mut self) {
         let all = || self.actions.iter().chain(&self.within.actions);
         let is_filed = all().any(|action| matches!(action, Action::File(_)));

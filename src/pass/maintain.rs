@@ -192,7 +192,7 @@ struct Remarks {
 
 impl Remarks {
     fn add(&mut self, one: RefilterLine<'_>) {
-        let RefilterLine::Remark(remark) = one else { return };
+        let (RefilterLine::Remark(remark) | RefilterLine::Unsent(remark)) = one else { return };
         self.count += 1;
         if self.first.len() <= REMARKS_SHOWN {
             self.first.push(remark);

@@ -122,7 +122,7 @@ fn a_root_that_is_away_stops_and_loses_nothing() {
     // The empty mount point.
     fs::create_dir(&here).unwrap();
     let refused = team();
-    assert!(refused.code == 75 && refused.stderr.contains("where the folder `shared` lies"), "{refused}");
+    assert!(refused.code == 75 && refused.stderr.contains("which holds the folder `shared`"), "{refused}");
     assert_eq!(fs::read_dir(&here).unwrap().count(), 0, "nothing was made there");
     fs::remove_dir(&here).unwrap();
     fs::rename(&away, &here).unwrap();

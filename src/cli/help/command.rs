@@ -292,7 +292,7 @@ mod tests {
                     words.filter(|word| !word.ends_with('>') || word.len() == 1).map(OsString::from).collect();
                 if words.first().is_some_and(|word| word == "mailsluice") {
                     let words = words.into_iter().take_while(|word| word != ">").collect();
-                    let words = crate::cli::for_sendmail(words);
+                    let words = crate::cli::called::for_sendmail(words);
                     assert!(command().try_get_matches_from(words).is_ok(), "{path}: {typed}");
                 }
             }

@@ -14,7 +14,7 @@ pub(super) fn page(blocks: &[Passage], columns: usize) -> String {
     let mut was_item = false;
     for block in blocks {
         let is_item = matches!(block, Passage::Item(..));
-        if !page.is_empty() && !(is_item && was_item) {
+        if !(page.is_empty() || is_item && was_item) {
             page.push('\n');
         }
         was_item = is_item;

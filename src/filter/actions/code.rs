@@ -1,23 +1,25 @@
-//! Programs that read code in an argument, such as `sh -c`: a value in it would be code that whoever writes a mail writes.
+//! Programs that read code in an argument, such as `sh -c`. A value in such code would let the sender of a mail run
+//! code.
 
 use std::path::Path;
 
-/// Which arguments of a program are code, or name the program that it starts.
+/// Which arguments of a program are code, or name a program that it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CodeArguments {
-    /// A shell: what follows an option with this letter; else the first argument, a script. The rest are its arguments.
+    /// A shell: the argument after an option with this letter, or else the first argument, which is a script. The rest
+    /// are arguments of the script.
     Shell(&'static [char]),
-    /// Code may stand behind several such options; else the first argument is a script.
+    /// Code may follow several such options; otherwise, the first argument is a script.
     Interpreter(&'static [char]),
     /// This many arguments that are not options: the code, or another program. Short options may take one besides.
     First(usize),
-    /// The first argument that is no option; short options take none.
+    /// The first argument that is not an option. Short options take no argument.
     Script,
-    /// All: they become one line for a shell.
+    /// All arguments: they are joined to a command line for a shell.
     All,
 }
 
-/// Programs by their names, without folders and versions.
+/// Programs by name, without folders and versions.
 const PROGRAMS: [(&[&str], CodeArguments); 9] = [
     (
         &[
@@ -64,14 +66,14 @@ const PROGRAMS: [(&[&str], CodeArguments); 9] = [
     (&["timeout", "chroot", "chrt", "taskset", "sqlite", "sqlite3"], CodeArguments::First(2)),
     (&["ssh", "eval", "watch", "parallel", "tmux", "screen", "at", "batch"], CodeArguments::All),
 ];
-/// Where the programs of a system lie.
-const SYSTEM: [&str; 6] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/nix/", "/snap/"];
-/// The same options in words.
+/// The folders of system programs.
+const SYSTEM_FOLDERS: [&str; 6] = ["/bin/", "/sbin/", "/usr/", "/opt/", "/nix/", "/snap/"];
+/// The long forms of these options.
 const CODE_OPTIONS: [&str; 8] =
     ["--command", "--eval", "--execute", "--print", "--run", "--expression", "--split-string", "--init-command"];
 
-/// The places of what may be code, or another program, among a program and its arguments. Rather too many than too few: a
-/// value can stand in an argument of its own behind it.
+/// The positions of arguments that may be code or another program. If in doubt, an argument counts as code: a value can
+/// be passed in a separate argument after it.
 pub(in super::super) fn places_of_code<'a>(argv: impl Iterator<Item = &'a str>) -> Vec<usize> {
     let mut places = Vec::new();
     let mut code: Option<CodeArguments> = None;
@@ -128,9 +130,10 @@ fn opens(code: CodeArguments, option: &str) -> bool {
     }
 }
 
-/// By a bare name, or one in a folder of the system: a program of the user's own may be called `script`.
+/// The kind of a program with a bare name or in a system folder. Programs elsewhere do not count, because a program of
+/// the user may be called `script`.
 fn code_of(argument: &str) -> Option<CodeArguments> {
-    if argument.contains('/') && !SYSTEM.iter().any(|folder| argument.starts_with(folder)) {
+    if argument.contains('/') && !SYSTEM_FOLDERS.iter().any(|folder| argument.starts_with(folder)) {
         return None;
     }
     let name = Path::new(argument).file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -163,7 +166,7 @@ mod tests {
         }
     }
 
-    /// `CODE` is where a value would be code, `VALUE` where it is none.
+    /// `CODE` marks arguments in which a value would be code, `VALUE` those in which it would not.
     #[test]
     fn code_is_found_in_whatever_form() {
         for argv in [

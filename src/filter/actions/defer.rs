@@ -1,4 +1,4 @@
-//! `defer`: decide later; until then the message stays where it is.
+//! `defer`: the message stays where it is and is decided again later.
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;

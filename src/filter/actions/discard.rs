@@ -1,4 +1,4 @@
-//! `discard`: nowhere; `undo` brings it back for 30 days.
+//! `discard`: the message is not filed. `undo` can bring it back for 30 days.
 
 use super::super::asking::Break;
 use super::super::run::Run;

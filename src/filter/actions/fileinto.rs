@@ -1,4 +1,4 @@
-//! `fileinto`: into a Maildir, or an mbox file.
+//! `fileinto`: files the message in a Maildir or an mbox file.
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;
@@ -92,7 +92,8 @@ fn folders(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<Template>
     templates.into_iter().collect()
 }
 
-/// Of a script: the names may be made of anything, so they are made safe instead of being checked.
+/// Reads the value that a script gave. Its names may come from anything, so they are made safe instead of being
+/// checked.
 pub(in super::super) fn of_script(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let (names, flags_node, copy, mbox) = match &node.value {
         Value::Map(_) => {

@@ -1,4 +1,4 @@
-//! What of a message goes through a `filter`, and how what comes back takes its place.
+//! Which part of a message a `filter` program reads, and how its output replaces that part.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use crate::config::yaml::Node;
 use crate::message::{Bytes, Message};
 
 /// The largest body that goes through a program by itself, in bytes.
-const MOST_BODY: u64 = 100 * 1024 * 1024;
+const MAX_BODY_BYTES: u64 = 100 * 1024 * 1024;
 
 /// What the program reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in super::super) enum FilterInput {
     #[default]
     Message,
-    /// The header block with the empty line that ends it, as procmail's `:0 fhw`.
+    /// The header block with the empty line that ends it, as with procmail's `:0 fhw`.
     Headers,
-    /// What stands behind it, as procmail's `:0 fbw`.
+    /// The body, as with procmail's `:0 fbw`.
     Body,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn input(node: &Node, problems: &mut Problems) -> Option<FilterInput>
     reader::choice(node, &words, problems)
 }
 
-/// Why what came back cannot take the place of what went in.
+/// Why the output of a program cannot replace its input.
 #[derive(Debug, thiserror::Error)]
 pub(in super::super) enum Lack {
     #[error("no message: what it wrote has no header, or is empty")]
@@ -39,7 +39,7 @@ pub(in super::super) enum Lack {
 }
 
 impl FilterInput {
-    /// Bytes for the program to read.
+    /// The bytes for the program to read.
     pub(super) fn of(self, message: &Arc<Message>) -> Result<Arc<Message>, Break> {
         let bytes = match self {
             Self::Message => return Ok(Arc::clone(message)),
@@ -51,7 +51,7 @@ impl FilterInput {
         Ok(Arc::new(Message::new(Bytes::Memory(bytes))))
     }
 
-    /// The message with what came back, with LF line ends.
+    /// The message with the output of the program, with LF line ends.
     pub(in super::super) fn put_back(
         self,
         message: &Message,
@@ -63,7 +63,7 @@ impl FilterInput {
             Self::Headers => message.behind(&alone(came)?),
             Self::Body => Message::new(Bytes::Memory([message.before_body(), &came].concat())).assuming(assumed),
         };
-        // procmail's users lost mail to programs that wrote nothing.
+        // Users of procmail lost mail because of programs that wrote nothing.
         if new.fields().is_empty() { Err(Lack::Header) } else { Ok(new) }
     }
 }
@@ -87,7 +87,7 @@ fn alone(mut came: Vec<u8>) -> Result<Vec<u8>, Lack> {
 }
 
 fn body(message: &Message) -> io::Result<Vec<u8>> {
-    if message.body_length() > MOST_BODY {
+    if message.body_length() > MAX_BODY_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "its body is larger than 100 MiB"));
     }
     let mut reader = message.reader()?;

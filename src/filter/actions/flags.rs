@@ -1,4 +1,4 @@
-//! `addflag` and `removeflag`: on every filing of the rule and of later ones.
+//! `addflag` and `removeflag`: change the flags of all filings of this rule and of later rules.
 
 use super::super::asking::Break;
 use super::super::keywords::Keywords;

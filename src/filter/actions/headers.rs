@@ -102,7 +102,7 @@ fn value(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<(Text, bool)> {
     value.and_then(|node| compiler.text(node, "a value")).map(|value| (value, last))
 }
 
-/// A name, which may come from a value: then it is looked at when it is there.
+/// Reads a field name. If it contains a value, it is checked for each message.
 fn field_name(name: &str, at: Span, changes: bool, compiler: &mut Compiler<'_, '_>) -> Option<Text> {
     let node = Node { value: Value::Scalar { text: name.to_owned(), quoted: true }, span: at };
     let name = compiler.compared(&node, "the name of a header field")?;
@@ -116,7 +116,7 @@ fn field_name(name: &str, at: Span, changes: bool, compiler: &mut Compiler<'_, '
     Some(name)
 }
 
-/// What is said about a name that cannot be used.
+/// The error for a name that cannot be used.
 fn what_is_wrong(name: &str, changes: bool) -> Option<String> {
     let shown = crate::clean::short(name, 60);
     match () {
@@ -126,9 +126,9 @@ fn what_is_wrong(name: &str, changes: bool) -> Option<String> {
     }
 }
 
-/// The name for this message. One that cannot be used is a failure.
+/// The name for this message. Fails if it cannot be used.
 fn name_of(name: &Text, changes: bool, asking: &Asking<'_>) -> Result<String, Break> {
-    // A value is no pattern.
+    // A value is not a pattern.
     let name = name.expand(&|name| names::look_up(name, asking).map(|value| value.replace('*', "").into()));
     what_is_wrong(&name, changes).map_or(Ok(name), |wrong| Err(Break::Failed(wrong)))
 }
@@ -160,7 +160,7 @@ fn deleted(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> 
 }
 
 impl HeaderChange {
-    /// What is to be done to the message as it is now.
+    /// The edits for the current version of the message.
     fn edits(&self, asking: &Asking<'_>) -> Result<Vec<Edit>, Break> {
         match self {
             Self::Add { name, value, last } => {
@@ -187,7 +187,8 @@ impl HeaderChange {
     }
 }
 
-/// Which of the fields of that name hold a text, to conditions too: from 0. Without a text, all.
+/// The positions, from 0, of the fields of that name that contain a text, compared as in conditions. Without a text,
+/// all.
 fn numbers_of(message: &Message, name: &str, part: Option<&str>) -> Vec<usize> {
     let is_text = is_text_field(name);
     let fields = message.all(name).enumerate();
@@ -195,8 +196,8 @@ fn numbers_of(message: &Message, name: &str, part: Option<&str>) -> Vec<usize> {
     fields.filter(|(_, field)| fits(field.value())).map(|(number, _)| number).collect()
 }
 
-/// The names of the message's fields that begin like `X-Spam-*`, each once; without a `*`, the name itself where there is
-/// such a field. A message that has none of them needs no new version.
+/// The names of the message's fields that match `X-Spam-*`, without duplicates. Without a `*`, the name itself if there
+/// is such a field. If there are none, no new version is needed.
 fn named_so(name: &str, message: &Message) -> Vec<String> {
     let (beginning, is_whole) = match name.strip_suffix('*') {
         Some(beginning) => (beginning, false),

@@ -1,4 +1,4 @@
-//! `keep`: file where the account's `into` says.
+//! `keep`: files the message where the account's `into` says.
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;

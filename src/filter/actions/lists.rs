@@ -132,7 +132,7 @@ impl Verb for ListChange {
 /// The longest entry and the longest value, in bytes.
 const MAX_ENTRY_BYTES: usize = 1000;
 
-/// Notes the change of a database list; an empty entry is none.
+/// Records the change of a database list. Ignores an empty entry.
 fn change(
     run: &mut Run<'_>,
     list: &str,

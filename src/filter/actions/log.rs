@@ -1,4 +1,4 @@
-//! `log`: a line in the journal.
+//! `log`: writes a line to the journal.
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;

@@ -1,4 +1,4 @@
-//! `lua`: what a script does with the message.
+//! `lua`: runs a script.
 
 use std::sync::Arc;
 

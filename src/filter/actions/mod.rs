@@ -1,6 +1,7 @@
-//! The actions of `do`: one file a word or a family of words, with their keys, how they are read and what they do.
+//! The actions of `do`. Each word, or family of words, has a file that defines its keys, how it is read and what it
+//! does.
 //!
-//! Doing means: noting in the decision. Nothing happens here.
+//! An action only records in the decision what is to be done. Nothing is done here.
 
 pub(super) mod code;
 mod defer;
@@ -35,26 +36,26 @@ use crate::config::yaml::{Node, Span};
 
 /// An action, compiled.
 pub(super) trait Verb: fmt::Debug + Send + Sync {
-    /// Notes what is to be done.
+    /// Records what is to be done.
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break>;
 
-    /// Whether filtering ends with the rule in which this stands. What files, discards or delivers ends, as in procmail
-    /// and fdm; what only marks or answers goes on.
+    /// Whether filtering ends after the rule with this action. Actions that file, discard or deliver end it, as in
+    /// procmail and fdm; actions that only mark or answer do not.
     fn ends(&self) -> bool {
         false
     }
 
-    /// Whether its reader does not see the message any more.
+    /// Whether it hides the message from its reader.
     fn takes_away(&self) -> bool {
         false
     }
 
-    /// Whether a condition may hold after it that did not hold before: another header, another flag, a variable.
+    /// Whether a condition that was false may be true after it, because it changes the header, a flag or a variable.
     fn changes(&self) -> bool {
         false
     }
 
-    /// Whether not even the rest of the rule is done.
+    /// Whether the rest of the rule is skipped too.
     fn stops(&self) -> bool {
         false
     }
@@ -70,9 +71,9 @@ pub(super) struct ActionWord {
     pub(super) key: KeyDoc,
     /// How its value is read.
     pub(super) read: ReadAction,
-    /// What it means without a value, `- keep`.
+    /// The action of the word without a value, as in `- keep`.
     pub(super) bare: Option<fn() -> BoxedAction>,
-    /// Whether it tells somebody something: another program, another person, another server.
+    /// Whether it sends something to another program, person or server.
     pub(super) tells: bool,
 }
 
@@ -136,7 +137,7 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
     keys
 };
 
-/// The sections of actions that have keys of their own.
+/// The sections of actions that have keys.
 pub(super) static SECTIONS: [&Shape; 20] = [
     &fileinto::KEYS,
     &split::KEYS,
@@ -160,14 +161,14 @@ pub(super) static SECTIONS: [&Shape; 20] = [
     &relayed::LMTP_KEYS,
 ];
 
-/// Refuses a value behind a word that takes none.
+/// Refuses a value after a word that takes none.
 fn no_value(word: &str, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     let problem = compiler.problems.error(node.span, format!("`{word}` takes no value"));
     problem.hint(format!("write just `- {word}`"));
     None
 }
 
-/// Refuses a word that tells somebody something, where nobody is told anything.
+/// Refuses a word that sends something, in filters that may not send anything.
 pub(super) fn refuse_telling(word: &ActionWord, at: Span, problems: &mut Problems) {
     let text = format!("maintenance tells nobody anything: `{}` is for mail that comes in", word.key.0);
     let hint = "put it into `rules:`, or use `fileinto` or another action that stays here";

@@ -1,4 +1,4 @@
-//! `notify`: tell the user; the message itself goes its way.
+//! `notify`: notifies the user. It does not change where the message goes.
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;
@@ -99,7 +99,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     Some(Box::new(NotifyAction { run, mail, webhook, title, text, importance, relay }))
 }
 
-/// The address of `mail`. A second one would be told nothing, so it is a mistake.
+/// The address of `mail`. A second address would get nothing, so it is an error.
 fn one_address(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<String> {
     match redirect::addresses(node, compiler)?.as_slice() {
         [one] => Some(one.clone()),
@@ -111,7 +111,7 @@ fn one_address(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<String> {
     }
 }
 
-/// Plain HTTP is as good as HTTPS when it does not leave the machine.
+/// Whether a URL is on this machine. Plain HTTP is safe there.
 fn is_on_this_machine(url: &str) -> bool {
     let authority = url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next());
     let host = authority.filter(|authority| !authority.contains('@')).and_then(|authority| authority.split(':').next());

@@ -1,5 +1,5 @@
-//! `number`: the next number of a counter, for tickets. It is given in the transaction that records the decision: a crash
-//! before it wastes none, and after it none is given again.
+//! `number`: the next number of a counter, for tickets. It is assigned in the transaction that records the decision, so
+//! that a crash neither skips a number nor assigns one twice.
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
@@ -10,7 +10,7 @@ use crate::config::reader::{self, MapReader, Shape, Takes};
 use crate::config::text::Text;
 use crate::config::yaml::Node;
 
-/// The largest number to begin with. Years of mail later it still fits into the state.
+/// The largest allowed first number. It leaves room for years of mail.
 pub(in super::super) const MOST_NUMBER: u64 = 1_000_000_000_000;
 
 pub(super) static KEYS: Shape = Shape {
@@ -41,7 +41,7 @@ pub(super) const NUMBER: ActionWord = ActionWord::new(
     ),
     |node, compiler| {
         let counter = Counter::read(node, compiler)?;
-        // Where a script asked, the number is what the call returns.
+        // If a script asked, the call returns the number.
         if counter.set.is_none() {
             MapReader::new(node, &KEYS, &mut compiler.problems).require("set");
             return None;
@@ -50,7 +50,7 @@ pub(super) const NUMBER: ActionWord = ActionWord::new(
     },
 );
 
-/// What is to be counted, and how it is written.
+/// The counter, and how its number is formatted.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Counter {
     pub(in super::super) name: String,
@@ -73,7 +73,7 @@ impl Counter {
         let takes = map.read("take", reader::flag).unwrap_or(true);
         let (set, per) = (map.take("set"), map.take("per"));
         let name = counter.and_then(|node| reader::text(node, "the name of a counter", &mut compiler.problems));
-        // A name with values is that of many counters.
+        // A name with values stands for many counters.
         let has_values = name.is_some_and(|name| name.contains("${"));
         if let (true, Some(per)) = (has_values, per) {
             compiler.problems.error(per.span, "a counter has values in its name, or numbers of its own for each `per`");
@@ -96,9 +96,9 @@ impl Counter {
         Some(Self { name: name?.to_owned(), per, takes, set, first, width: usize::try_from(width).unwrap_or(1) })
     }
 
-    /// Takes the next number. As a text: nobody calculates with it.
+    /// Takes the next number, as text.
     pub(in super::super) fn next(&self, asking: &mut Asking<'_>) -> Result<String, Break> {
-        // No name has two lines, so that what counts by keys meets no other counter.
+        // A counter name has no line break, so a counter with a key cannot collide with another counter.
         let name = match &self.per {
             Some(per) => format!("{}\n{}", self.name, conditions::short_key(asking.expand(per).trim().to_lowercase())),
             None => self.name.clone(),
@@ -122,7 +122,7 @@ impl Verb for Number {
     }
 }
 
-/// A number that a script took: what is left to do when it has returned.
+/// The remaining work for a number that a script took, done after the script has returned.
 #[derive(Debug)]
 pub(in super::super) struct TakenNumber {
     pub(in super::super) counter: Counter,

@@ -1,4 +1,4 @@
-//! `pipe`: give the message to a program, through the outbox: it is tried again until it works.
+//! `pipe`: passes the message to a program through the outbox, which retries until it succeeds.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ fn input(node: &Node, problems: &mut Problems) -> Option<ProgramInput> {
 
 impl Verb for PipeAction {
     fn act(&self, run: &mut Run<'_>) -> Result<(), Break> {
-        // A program that would see nothing of the message has not taken it.
+        // A program that gets nothing of the message does not deliver it.
         let is_read = |part| Piped::takes_one_of(&self.only, part);
         if self.input == ProgramInput::Attachments && !run.asking.message().parts().iter().any(is_read) {
             run.note("not piped: the message has no such attachment".to_owned());

@@ -1,4 +1,5 @@
-//! `filter` and `execute`: asking a program while deciding. No shell; each argument is one argument whatever it holds.
+//! `filter` and `execute`: run a program during the decision, without a shell. Each argument stays one argument,
+//! whatever it contains.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,22 +17,22 @@ use crate::config::text::Text;
 use crate::config::yaml::{Node, Value};
 use crate::message::{Message, to_lf};
 
-/// How long a program may take when nobody says.
+/// The default time limit of a program.
 pub(in super::super) const TIMEOUT: Duration = Duration::from_secs(30);
-/// The most that is read of a program's output, in bytes.
+/// At most this many bytes of a program's output are read.
 pub(in super::super) const MOST_OUTPUT: usize = 64 * 1024;
 /// The longest message that comes back from `filter`, in bytes.
-const MOST_MESSAGE: usize = 100 * 1024 * 1024;
+const MAX_MESSAGE_BYTES: usize = 100 * 1024 * 1024;
 
-/// What the failing of a program means.
+/// What happens when a program fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in super::super) enum OnError {
-    /// The message is kept, and the user is told.
+    /// The message is kept, and the user is notified.
     #[default]
     Keep,
-    /// Decide later.
+    /// The message is decided again later.
     Defer,
-    /// Go on as though it had not been there.
+    /// Filtering continues as if the program had not been called.
     Continue,
 }
 
@@ -106,12 +107,12 @@ struct ProgramRun {
     work: ProgramOutputUse,
 }
 
-/// What becomes of its output.
+/// How the output of a program is used.
 #[derive(Debug)]
 enum ProgramOutputUse {
-    /// It takes the place of what went in.
+    /// It replaces the input.
     Filter { input: FilterInput, may_shrink: bool },
-    /// A variable gets it.
+    /// It is stored in a variable.
     Execute { set: Option<String> },
 }
 
@@ -146,7 +147,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, shape: &'static Shape) -> 
     Some(Box::new(ProgramRun { argv: argv?, timeout, on_error, lock, work }))
 }
 
-/// The name of a lock: it becomes the name of a file.
+/// Reads the name of a lock, which is used as a file name.
 pub(in super::super) fn lock(node: &Node, problems: &mut Problems) -> Option<String> {
     let name = reader::text(node, "the name of a lock", problems)?;
     let is_name = name.len() <= MAX_LOCK && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
@@ -158,7 +159,7 @@ pub(in super::super) fn lock(node: &Node, problems: &mut Problems) -> Option<Str
     Some(name.to_owned())
 }
 
-/// `keep`, `defer` or `continue`.
+/// Reads `keep`, `defer` or `continue`.
 pub(in super::super) fn on_error(node: &Node, problems: &mut Problems) -> Option<OnError> {
     let words = [("keep", OnError::Keep), ("defer", OnError::Defer), ("continue", OnError::Continue)];
     reader::choice(node, &words, problems)
@@ -190,7 +191,7 @@ impl ProgramRun {
         let argv = self.argv.expand(&run.asking)?;
         let shown = argv.join(" ");
         let (input, most) = match &self.work {
-            ProgramOutputUse::Filter { input, .. } => (input.of(run.asking.message())?, MOST_MESSAGE),
+            ProgramOutputUse::Filter { input, .. } => (input.of(run.asking.message())?, MAX_MESSAGE_BYTES),
             ProgramOutputUse::Execute { .. } => (Arc::clone(run.asking.message()), MOST_OUTPUT),
         };
         let environment = run.asking.environment();
@@ -208,12 +209,12 @@ impl ProgramRun {
         }
     }
 
-    /// What the program wrote takes its place.
+    /// Uses the output of the program.
     fn take(&self, run: &mut Run<'_>, shown: &str, input: &Message, out: &[u8]) -> Result<(), Break> {
         match &self.work {
             ProgramOutputUse::Filter { input: which, may_shrink } => {
                 let came = to_lf(out);
-                // A header may well lose most of its fields.
+                // A header may legitimately lose most of its fields.
                 if !may_shrink && *which != FilterInput::Headers && came.len() as u64 * 2 < input.size() {
                     return Err(Break::Failed(format!(
                         "{shown} gave back {} of {} bytes; where that is meant, write `may_shrink: true`",
@@ -234,7 +235,7 @@ impl ProgramRun {
         }
     }
 
-    /// The variable gets this.
+    /// Stores a value in the variable.
     fn leaves(&self, run: &mut Run<'_>, value: String) {
         if let ProgramOutputUse::Execute { set: Some(name) } = &self.work {
             run.asking.names.set(name, value);
@@ -242,7 +243,7 @@ impl ProgramRun {
     }
 }
 
-/// Asks a program about the present version of the message.
+/// Runs a program on the current version of the message.
 pub(in super::super) fn ask(asking: &mut Asking<'_>, run: &[String], timeout: Duration, most: usize) -> FactAnswer {
     let message = Arc::clone(asking.message());
     let environment = asking.environment();
@@ -253,14 +254,15 @@ pub(in super::super) fn ask(asking: &mut Asking<'_>, run: &[String], timeout: Du
 #[derive(Debug)]
 pub(in super::super) struct Argv(Vec<Text>);
 
-/// What only a shell understands, where it stands alone.
+/// The argument, if it is an operator that only a shell understands.
 fn of_a_shell(argument: &str) -> Option<&str> {
     const SHELL_WORDS: [&str; 10] = ["|", "||", "&&", "&", ">", ">>", "<", "2>&1", "2>/dev/null", ">/dev/null"];
     SHELL_WORDS.contains(&argument).then_some(argument)
 }
 
 impl Argv {
-    /// A list of texts; a text alone is a program without arguments. The program itself has no variables.
+    /// Reads a list of texts. A single text is a program without arguments. The name of the program must not contain
+    /// variables.
     pub(in super::super) fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
         if let Some(text) = node.as_text()
             && text.contains(' ')
@@ -299,8 +301,8 @@ impl Argv {
         }
     }
 
-    /// The arguments with their values. A value can hold anything and stays one argument; but one that begins with `-`
-    /// could be taken for an option, so it may stand only behind `--` or inside a longer text.
+    /// Expands the arguments. A value stays one argument, whatever it contains. A value that begins with `-` could be
+    /// taken for an option, so it is allowed only after `--` or inside a longer text.
     pub(in super::super) fn expand(&self, asking: &Asking<'_>) -> Result<Vec<String>, Break> {
         let mut after_options = false;
         let mut expanded = Vec::with_capacity(self.0.len());

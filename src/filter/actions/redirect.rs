@@ -1,4 +1,4 @@
-//! `redirect`: forward the message.
+//! `redirect`: forwards the message.
 
 use std::time::Duration;
 
@@ -80,11 +80,11 @@ struct RedirectAction {
 /// An address that no entry of `only` allows.
 struct NotNamed(String);
 
-/// Whom a message is forwarded to.
+/// The recipients of a forwarded message.
 #[derive(Debug)]
 enum Recipients {
     Written(Vec<String>),
-    /// Made of values of the message, and what they may become.
+    /// Addresses made of values of the message, and the addresses and domains that are allowed.
     Made(Vec<Text>, Vec<String>),
 }
 
@@ -100,7 +100,7 @@ impl Recipients {
         }
     }
 
-    /// The addresses for this message, or the one that must not be.
+    /// The addresses for this message, or the one that is not allowed.
     fn of(&self, run: &Run<'_>) -> Result<Vec<String>, NotNamed> {
         let (texts, only) = match self {
             Self::Written(written) => return Ok(written.clone()),
@@ -112,7 +112,7 @@ impl Recipients {
     }
 }
 
-/// More than the limit would never be forwarded.
+/// Reports more addresses than the limit, because such mail would never be forwarded.
 fn check_number(to: &[String], node: &Node, compiler: &mut Compiler<'_, '_>) {
     let most = compiler.shared.settings.limits.forwards_per_message;
     if to.len() as u64 > most {
@@ -129,7 +129,7 @@ fn allows(entry: &str, address: &str) -> bool {
     }
 }
 
-/// Addresses and domains.
+/// Reads addresses and domains.
 fn only(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     let entries = reader::texts(node, "a list of addresses and domains", problems)?;
     let is_one = |entry: &String| is_address(entry) || (entry.starts_with('@') && is_address(&format!("x{entry}")));
@@ -141,7 +141,7 @@ fn only(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     Some(entries)
 }
 
-/// Default of `max_age`.
+/// The default of `max_age`.
 const MAX_AGE: Duration = Duration::from_secs(14 * 86_400);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
@@ -183,7 +183,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     Some(Box::new(RedirectAction { to, mode, envelope_from, relay, copy, original, max_age, even_old, even_spam }))
 }
 
-/// `own`, `original`, `null`, or an address.
+/// Reads `own`, `original`, `null`, or an address.
 pub(super) fn envelope_from(node: &Node, problems: &mut Problems) -> Option<EnvelopeFrom> {
     match node.as_text() {
         Some("own") => Some(EnvelopeFrom::Own),
@@ -197,13 +197,13 @@ pub(super) fn envelope_from(node: &Node, problems: &mut Problems) -> Option<Enve
     }
 }
 
-/// Addresses that the user wrote.
+/// Reads addresses that the user wrote.
 pub(super) fn addresses(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Vec<String>> {
     const HINT: &str = "write it like `me@example.com`, without a name";
     written(node, compiler, &is_address, HINT)
 }
 
-/// Recipients that the user wrote and no message can choose.
+/// Reads recipients that the user wrote. No message can choose them.
 pub(super) fn written(
     node: &Node,
     compiler: &mut Compiler<'_, '_>,
@@ -227,7 +227,7 @@ pub(super) fn written(
     Some(each_once(texts))
 }
 
-/// Whoever is named three times is told once.
+/// Removes duplicate addresses.
 fn each_once(addresses: Vec<String>) -> Vec<String> {
     let mut once: Vec<String> = Vec::with_capacity(addresses.len());
     for address in addresses {
@@ -255,7 +255,7 @@ impl Verb for RedirectAction {
         let Self { max_age, even_old, even_spam, .. } = *self;
         let forwarding = Forwarding { to: &to, max_age, even_old, even_spam };
         if let Some(why) = guard::forward_refused(run, &forwarding)? {
-            // What is not forwarded is kept (RFC 5228 4.2).
+            // A message that is not forwarded is kept (RFC 5228 4.2).
             run.note(why);
             return Ok(());
         }

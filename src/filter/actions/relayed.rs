@@ -1,4 +1,4 @@
-//! `imap` and `lmtp`: into another server.
+//! `imap` and `lmtp`: deliver the message to another server.
 
 use std::time::Duration;
 
@@ -72,14 +72,14 @@ fn read_imap(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction
 /// How long the program remembers where a message was. A loop returns sooner.
 const KNOWN_FOR: Duration = Duration::from_secs(7 * 86_400);
 
-/// A message, by its header, in a folder of an account.
+/// A key for a message, identified by its header, in a folder of an account.
 fn place(message: &Message, account: &str, folder: &str) -> String {
     let folder = if folder.eq_ignore_ascii_case("INBOX") { "INBOX" } else { folder };
     format!("{} {account} {folder}", data_encoding::HEXLOWER.encode(&message.head_hash()))
 }
 
-/// Whether the message stood in that place before: two accounts whose rules append to each other would go on for ever.
-/// If not, it has been there from now on, and where it comes from.
+/// Whether the message was in that folder before. This stops two accounts whose rules append to each other. If it was
+/// not, the folder is recorded, and so is the folder that the message comes from.
 fn was_there(run: &mut Run<'_>, account: &str, folder: &str) -> Result<bool, Break> {
     let asking = &mut run.asking;
     let key = place(asking.original(), account, folder);
@@ -89,7 +89,7 @@ fn was_there(run: &mut Run<'_>, account: &str, folder: &str) -> Result<bool, Bre
     let until = asking.now().timestamp().checked_add(KNOWN_FOR).unwrap_or(jiff::Timestamp::MAX);
     let origin = std::sync::Arc::clone(&asking.envelope.key.origin);
     for (account, folder) in [(account, folder), (&origin.account, &origin.folder)] {
-        // As it will come from there: with the changes of the rules.
+        // The edited message is used, because it arrives from there with the changes of the rules.
         let key = place(asking.message(), account, folder);
         asking.write(Write::Seen { handle: APPENDED.to_owned(), key, until })?;
     }

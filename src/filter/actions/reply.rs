@@ -1,4 +1,4 @@
-//! `vacation`, `reply` and `reject`: answers. Whether one may go out the guard decides, for all three.
+//! `vacation`, `reply` and `reject`: answers. For all three, the guard decides whether an answer may be sent.
 
 use std::time::Duration;
 
@@ -125,7 +125,7 @@ pub(super) const REJECT: ActionWord = ActionWord::telling(
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// What all answers have in common.
+/// The settings that all answers share.
 #[derive(Debug)]
 struct Common {
     text: Text,
@@ -194,7 +194,7 @@ fn common(node: &Node, shape: &'static Shape, compiler: &mut Compiler<'_, '_>) -
     })
 }
 
-/// Made before variables are put in: `Re: ${subject}` is one answer (RFC 5230 4.2).
+/// The default handle. It is made before values are inserted, so that `Re: ${subject}` is one answer (RFC 5230 4.2).
 fn made_handle(subject: Option<&Text>, from: Option<&str>, text: &Text, mime: bool) -> String {
     let subject = subject.map(|subject| format!("{subject:?}")).unwrap_or_default();
     let text = format!("{text:?}");
@@ -203,7 +203,7 @@ fn made_handle(subject: Option<&Text>, from: Option<&str>, text: &Text, mime: bo
     data_encoding::HEXLOWER.encode(&hash[..8])
 }
 
-/// A folder that no message has a say in: whoever writes here would choose where the answer to him is put.
+/// Reads a folder name without values. Otherwise, the sender could choose the folder of the answer.
 fn local_folder(node: &Node, problems: &mut Problems) -> Option<FolderName> {
     let template = reader::template(node, problems)?;
     if template.names().next().is_some() {
@@ -214,9 +214,9 @@ fn local_folder(node: &Node, problems: &mut Problems) -> Option<FolderName> {
     Some(template.expand_folder(&|_| None))
 }
 
-/// Whether a text that is a MIME entity is HTML. What is wrong with it is found before anybody is answered. Values stand in
-/// the body alone, so that no message can change the fields, and in one part alone: in several they could end a part, or be
-/// taken for HTML.
+/// Checks a text that is a MIME entity, and returns whether it is HTML. Errors are found before any answer is sent.
+/// Values are allowed only in the body, so that no message can change the fields, and only if there is one part:
+/// otherwise, they could end a part, or be taken for HTML.
 fn check_entity(node: &Node, text: &Text, problems: &mut Problems) -> Option<bool> {
     const HINT: &str = "write `Content-Type: text/html; charset=utf-8`, a blank line, and then what to say";
     let written = text.beginning().replace("\r\n", "\n");
@@ -241,7 +241,7 @@ fn check_entity(node: &Node, text: &Text, problems: &mut Problems) -> Option<boo
     None
 }
 
-/// They are compared with what stands in the envelope and in To: what is no bare address would never be found there.
+/// Reads addresses. They are compared with the envelope and To, so only bare addresses can match.
 fn bare_addresses(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     let texts = reader::texts(node, "a list of addresses", problems)?;
     if let Some(text) = texts.iter().find(|text| !is_address(text)) {
@@ -252,7 +252,7 @@ fn bare_addresses(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     Some(texts)
 }
 
-/// `Name <address>` or an address.
+/// Reads `Name <address>` or an address.
 fn sender(node: &Node, problems: &mut Problems) -> Option<String> {
     let text = reader::text(node, "an address", problems)?;
     let found = AddressList::read(text).recipients(&|_| false);
@@ -277,7 +277,7 @@ fn read_vacation(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAc
     Some(Box::new(VacationAction { common, days }))
 }
 
-/// A text alone is `{text: …}`.
+/// The long form of a value: a single text becomes `{text: …}`.
 fn long_form(node: &Node) -> Node {
     if matches!(node.value, Value::Map(_)) {
         return node.clone();
@@ -287,7 +287,7 @@ fn long_form(node: &Node) -> Node {
 }
 
 impl Common {
-    /// The address to answer, if the guard lets it pass; else a note says why not.
+    /// The address to answer, if the guard allows it. Otherwise, a note says why not.
     fn allowed(
         &self,
         run: &mut Run<'_>,
@@ -318,7 +318,7 @@ impl Common {
         (text, self.subject.as_ref().map(|subject| run.asking.expand(subject)))
     }
 
-    /// An answer goes out beside whatever becomes of the message.
+    /// Sends the answer. This does not change what happens to the message.
     fn tell(&self, run: &mut Run<'_>, way: Way) -> Result<(), Break> {
         run.tell(Telling { version: run.asking.version(), relay: self.relay.clone(), way }, true)
     }
@@ -371,7 +371,7 @@ fn read_reply(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedActio
     Some(Box::new(ReplyAction { common, per, most }))
 }
 
-/// `20/day`, `5/hour`, `3/2h`.
+/// Reads `20/day`, `5/hour` or `3/2h`.
 fn rate(node: &Node, problems: &mut Problems) -> Option<(u32, Duration)> {
     let read = node.as_text().and_then(|text| {
         let (count, time) = text.split_once('/')?;
@@ -436,7 +436,7 @@ impl Verb for RejectAction {
                 let way = Way::Reject(Refused { text: run.asking.expand(&self.text), to });
                 run.tell(Telling { version: run.asking.version(), relay: None, way }, false)
             }
-            // Where no answer may go out the message must not vanish either.
+            // If no answer may be sent, the message must not be lost either.
             Err(refusal) => {
                 run.refused(&refusal);
                 Ok(())

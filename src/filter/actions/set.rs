@@ -1,4 +1,4 @@
-//! `set`: variables for the rules below.
+//! `set`: sets variables for the following rules.
 
 use super::super::asking::{Asking, Break};
 use super::super::change::{self, TextChange};
@@ -105,7 +105,7 @@ impl GivenVariable {
             let is_own = made.parts.iter().all(|(is_own, _)| *is_own);
             made.parts = match (change.keeps_levels(), is_own) {
                 (true, _) => made.parts.iter().map(|(is_own, part)| (*is_own, change.apply(part, asking))).collect(),
-                // Whatever is made of own text alone is own text.
+                // A text made only of text that the user wrote counts as such.
                 (false, true) if !made.parts.is_empty() && self.is_of_own(change) => vec![(true, made.text.clone())],
                 (false, _) => Vec::new(),
             };
@@ -113,7 +113,7 @@ impl GivenVariable {
         made
     }
 
-    /// A replacement may put in what a message says.
+    /// Whether a change adds no text from the message. A replacement may add some.
     fn is_of_own(&self, change: &TextChange) -> bool {
         match change {
             TextChange::Replace { to, .. } => to.names().next().is_none(),
@@ -122,7 +122,7 @@ impl GivenVariable {
     }
 }
 
-/// What a text is made of: own text and values; of a variable what that is made of.
+/// The pieces of a text: text that the user wrote (`true`) and values. For a variable, its own pieces.
 fn parts(text: &Text, asking: &Asking<'_>) -> Vec<(bool, String)> {
     let mut parts = Vec::new();
     for piece in text.pieces() {

@@ -1,4 +1,4 @@
-//! `split`: each message within the message is decided by all rules, as if it had come by itself.
+//! `split`: all rules decide about each message within the message, as if it had arrived alone.
 
 use super::super::asking::Break;
 use super::super::compile::Compiler;

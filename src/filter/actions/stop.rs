@@ -1,4 +1,4 @@
-//! `stop`: end here and now.
+//! `stop`: ends filtering immediately.
 
 use super::super::asking::Break;
 use super::super::run::Run;

@@ -56,7 +56,7 @@ pub(super) const ENVELOPE: ConditionWord = ConditionWord::new(
 
 fn in_fields(fields: Fields, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     let which = match fields {
-        // As in Lua and in templates, `reply_to` is Reply-To.
+        // `reply_to` is Reply-To, as in Lua and in templates.
         Fields::Named(name) => Which::Named(name.replace('_', "-")),
         several => Which::Several(several),
     };
@@ -73,9 +73,9 @@ fn read(which: Which, node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Bo
 /// Whose addresses.
 #[derive(Debug)]
 enum Which {
-    /// Of one field, of any `recipient`, or of the envelope.
+    /// The addresses of one field, of any `recipient`, or of the envelope.
     Named(String),
-    /// Of all fields whose names fit, or of the one that a value names.
+    /// The addresses of all fields whose names match, or of the field that a value names.
     Several(Fields),
 }
 
@@ -120,7 +120,7 @@ impl Addresses {
         if !self.comparison.is_plain() {
             return header::accepts(&self.comparison, name, &values.collect::<Vec<_>>(), asking);
         }
-        // The common case, without a list of the values.
+        // The common case needs no list of the values.
         let mut seen = Vec::new();
         for value in values.by_ref() {
             if self.comparison.comparator.accepts(value, asking)? {
@@ -136,7 +136,7 @@ impl Addresses {
     }
 }
 
-/// The part of an address; `None` where it has no such part.
+/// The part of an address; `None` if it has no such part.
 fn part_of<'a>(address: &'a Address, part: AddressPart, delimiters: &str) -> Option<&'a str> {
     match part {
         AddressPart::All => Some(&address.address),

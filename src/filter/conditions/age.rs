@@ -46,7 +46,7 @@ struct Age {
 
 impl Condition for Age {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
-        // A message from the future is new.
+        // A message with a date in the future is new.
         let age = asking.now().timestamp().duration_since(asking.envelope.arrived).max(SignedDuration::ZERO);
         let age = age.unsigned_abs();
         let holds = self.over.is_none_or(|limit| age > limit) && self.under.is_none_or(|limit| age < limit);

@@ -1,4 +1,4 @@
-//! `anywhere`: header and body together, as a search in a mail reader has it.
+//! `anywhere`: header and body together, as a mail reader searches them.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ impl Condition for Anywhere {
 }
 
 impl Anywhere {
-    /// Where it is: in a field, in the text, in the name of a file.
+    /// Where the text was found: in a field, in the text, or in a file name.
     fn in_texts(&self, message: &Message, asking: &mut Asking<'_>) -> Result<Option<String>, Break> {
         for field in message.fields() {
             if self.comparator.accepts(field.value(), asking)? {

@@ -1,5 +1,6 @@
-//! `auth`: SPF, DKIM and DMARC as a server of one's own saw them (RFC 8601). What other servers claim is not read: anybody
-//! can write an Authentication-Results field, also in the name of that server, which has to remove such fields (RFC 8601 5).
+//! `auth`: the SPF, DKIM and DMARC results of a trusted server (RFC 8601). Results of other servers are not read,
+//! because anybody can write an Authentication-Results field. A trusted server must remove fields forged in its name
+//! (RFC 8601 5).
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
@@ -98,21 +99,21 @@ fn list(results: &[(String, String)]) -> String {
 #[derive(Debug, Default)]
 pub(in super::super) struct Results {
     pub(in super::super) believed: Vec<(String, String)>,
-    /// Passes that the sender may have written.
+    /// Passes that the sender may have forged.
     doubted: Vec<(String, String)>,
-    /// A field cannot be read: of it only failures count.
+    /// A field cannot be read, so only its failures count.
     is_unsound: bool,
 }
 
-/// The results of trusted servers. A server may write a field for each program that it asks (opendkim and opendmarc do;
-/// RFC 8601 4 and 7.10). Some servers write them above their own Received, Postfix's milters below it, where they are
-/// followed by whatever a sender wrote who hands the message over directly. Therefore:
+/// The results of trusted servers. A server may write one field for each program that it uses (opendkim and opendmarc
+/// do; RFC 8601 4 and 7.10). Some servers write the fields above their own Received. Milters of Postfix write them
+/// below it, and fields that a directly connected sender wrote follow. Therefore:
 ///
-/// - above the first Received, or where there is none, all fields count;
-/// - below it, the topmost field counts, and of further ones down to the next Received what is no pass: a sender who
-///   forges a failure harms nobody else;
-/// - of each method the topmost field counts;
-/// - of a field with a comment or quote that does not end only failures count, wherever in it they stand.
+/// - above the first Received, or without a Received, all fields count;
+/// - below it, the topmost field counts, and other fields down to the next Received count unless they say pass: a sender
+///   who forges a failure harms only himself;
+/// - for each method, the topmost field counts;
+/// - if a field has an unclosed comment or quote, only its failures count, at any position in it.
 pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> bool) -> Results {
     let mut found = Results::default();
     let (mut is_below_received, mut is_further) = (false, false);
@@ -128,7 +129,7 @@ pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> 
             continue;
         }
         looked_at += 1;
-        // As it stands: what is encoded within it is the text of strangers.
+        // The raw value is used, because encoded words in it contain untrusted text.
         let results = match authres::read(&String::from_utf8_lossy(field.raw())) {
             Some(AuthResult::Sound { server, results }) if is_trusted(&server) => results,
             Some(AuthResult::Unsound { words, failures }) if words.iter().any(|word| is_trusted(word)) => {
@@ -152,7 +153,7 @@ pub(in super::super) fn results(message: &Message, is_trusted: &dyn Fn(&str) -> 
 }
 
 impl Results {
-    /// A message has one DMARC result: of two, the pass may come out of a comment with the sender's words in it.
+    /// A message has one DMARC result. If there are two, the pass may come from a comment that quotes the sender.
     fn doubt_contradictions(&mut self) {
         let is_dmarc = |(method, _): &(String, String)| method == "dmarc";
         if self.believed.iter().any(|it| is_dmarc(it) && !is_pass(&it.1)) {
@@ -161,8 +162,7 @@ impl Results {
     }
 }
 
-/// Whether a result speaks for the message: `pass`, and `bestguesspass`, which Microsoft writes for domains without a
-/// DMARC record.
+/// Whether a result is a pass: `pass`, or `bestguesspass`, which Microsoft writes for domains without a DMARC record.
 fn is_pass(result: &str) -> bool {
     result.ends_with("pass")
 }
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(found(&above), "dkim=pass spf=pass", "the sender writes below the first Received");
     }
 
-    /// A comment or quote that a sender's words left open, or closed too early.
+    /// Text from the sender leaves a comment or a quote open, or closes it too early.
     #[test]
     fn a_field_that_cannot_be_read_hides_no_failure_and_proves_no_pass() {
         for unsound in [

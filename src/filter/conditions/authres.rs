@@ -1,16 +1,17 @@
-//! The value of an Authentication-Results field (RFC 8601 2.2), as it is written: with blanks, comments, versions and quotes.
+//! Reads the value of an Authentication-Results field (RFC 8601 2.2), with blanks, comments, versions and quotes.
 
-/// What a field says: (method, result), all lower-case.
+/// The content of a field: pairs of method and result, in lower case.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AuthResult {
-    /// As a server should write it.
+    /// A well-formed field.
     Sound { server: String, results: Vec<(String, String)> },
-    /// With a comment or a quote that does not end, or ends before it begins: words of a sender may have done that, and nobody
-    /// knows what the server meant to say. The words in which its name may be, and every failure in the text.
+    /// A field with an unclosed comment or quote, or with one that ends before it begins. Text from the sender may have
+    /// caused that, so it is unclear what the server wrote. `words` may contain its name, and `failures` are all
+    /// failures in the text.
     Unsound { words: Vec<String>, failures: Vec<(String, String)> },
 }
 
-/// None for what names no server.
+/// Parses a field; `None` if it names no server.
 pub(super) fn read(value: &str) -> Option<AuthResult> {
     let mut parts = ResultWords { rest: value, is_sound: true };
     let all: Vec<Vec<String>> = parts.by_ref().collect();
@@ -21,7 +22,7 @@ pub(super) fn read(value: &str) -> Option<AuthResult> {
     let server = first.first()?.clone();
     let mut results = Vec::new();
     for words in rest {
-        // `dmarc = pass`: the method, perhaps with a version, an equals sign, the result.
+        // `dmarc = pass`: the method, possibly with a version, an equals sign, the result.
         let Some(equals) = words.iter().position(|word| word == "=") else { continue };
         if let (Some(method), Some(result)) = (method(&words[..equals]), words.get(equals + 1)) {
             results.push((method.to_owned(), result.clone()));
@@ -30,7 +31,7 @@ pub(super) fn read(value: &str) -> Option<AuthResult> {
     Some(AuthResult::Sound { server, results })
 }
 
-/// Word by word, whatever stands around them.
+/// Reads a malformed field word by word.
 fn unsound(value: &str) -> AuthResult {
     let lower = value.to_lowercase();
     let is_mark = |c: char| c.is_whitespace() || "()\";\\".contains(c);
@@ -47,7 +48,7 @@ fn unsound(value: &str) -> AuthResult {
     AuthResult::Unsound { words: words.into_iter().map(str::to_owned).collect(), failures }
 }
 
-/// `dkim`, `dkim/1`, `dkim / 1`.
+/// The method in `dkim`, `dkim/1` or `dkim / 1`.
 fn method(words: &[String]) -> Option<&str> {
     let (first, version) = words.split_first()?;
     let has_version = first.ends_with('/') || version.first().is_some_and(|word| word.starts_with('/'));
@@ -55,10 +56,10 @@ fn method(words: &[String]) -> Option<&str> {
     first.split('/').next().filter(|name| is_method && !name.is_empty())
 }
 
-/// Gives the words between semicolons; `=` is a word of its own.
+/// Yields the words between semicolons. `=` is a separate word.
 struct ResultWords<'v> {
     rest: &'v str,
-    /// All comments and quotes so far have a beginning and an end.
+    /// All comments and quotes so far are closed.
     is_sound: bool,
 }
 
@@ -108,7 +109,7 @@ impl Iterator for ResultWords<'_> {
     }
 }
 
-/// Comments nest (RFC 5322 3.2.2). False where one does not end.
+/// Skips a comment, which may contain comments (RFC 5322 3.2.2). Returns false if it is not closed.
 fn skip_comment(chars: &mut std::str::CharIndices<'_>) -> bool {
     let mut depth = 1_usize;
     while depth > 0 {
@@ -123,7 +124,7 @@ fn skip_comment(chars: &mut std::str::CharIndices<'_>) -> bool {
     true
 }
 
-/// The text up to the quote that ends it, and whether there is one.
+/// The text up to the closing quote, and whether there is one.
 fn quoted(chars: &mut std::str::CharIndices<'_>) -> (String, bool) {
     let mut text = String::new();
     while let Some((_, c)) = chars.next() {

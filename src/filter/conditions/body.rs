@@ -1,4 +1,4 @@
-//! `body`: the text of a message, decoded and without markup, or its raw bytes.
+//! `body`: the decoded text of a message without markup, or its raw bytes.
 
 use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;

@@ -1,4 +1,4 @@
-//! `date` and `now`: when the message was written, and what time it is.
+//! `date` and `now`: when the message was written, and the current time.
 
 use jiff::Zoned;
 use jiff::civil::{Date, Time};
@@ -57,17 +57,17 @@ pub(super) const NOW: ConditionWord = ConditionWord::new(
     |node, compiler| read(node, compiler, true),
 );
 
-/// What a moment has to be.
+/// The conditions for a point in time.
 #[derive(Debug)]
 pub(super) struct DateComparison {
-    /// Of now, or of a date field.
+    /// The date field to compare; `None` for the current time.
     field: Option<String>,
-    /// Of several such fields this one.
+    /// Which of several such fields.
     nth: i64,
     zone: Zone,
     from: Option<(Date, Time)>,
     until: Option<(Date, Time)>,
-    /// From Monday.
+    /// The days of the week, from Monday.
     days: Option<[bool; 7]>,
     hours: Vec<(Time, Time)>,
     parts: Vec<(DatePart, Range)>,
@@ -91,7 +91,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Bo
     when(node, compiler, of_now).map(|when| Box::new(when) as BoxedCondition)
 }
 
-/// Of an event, which has no header field.
+/// Reads the conditions for the date of an event, which has no header field.
 pub(super) fn of_event(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<DateComparison> {
     if let Some(header) = node.get("header") {
         compiler.problems.error(header.span, "an event has no header field").hint("use `date`");
@@ -160,7 +160,7 @@ fn when(node: &Node, compiler: &mut Compiler<'_, '_>, of_now: bool) -> Option<Da
 }
 
 impl DatePart {
-    /// The numbers that there are.
+    /// The smallest and the largest valid number.
     fn bounds(self) -> (u16, u16) {
         match self {
             Self::Year => (1970, 2999),
@@ -170,7 +170,7 @@ impl DatePart {
     }
 }
 
-/// `2026-12-24` or `2026-12-24 18:00`; `rest` is the time of a day without one.
+/// Reads `2026-12-24` or `2026-12-24 18:00`; `rest` is the time if none is given.
 fn moment(node: &Node, rest: Time, problems: &mut Problems) -> Option<(Date, Time)> {
     let read = node.as_text().and_then(|text| {
         let (date, time) = text.split_once([' ', 'T']).map_or((text, None), |(date, time)| (date, Some(time)));
@@ -183,7 +183,7 @@ fn moment(node: &Node, rest: Time, problems: &mut Problems) -> Option<(Date, Tim
     read
 }
 
-/// `8`, `08:30`; 24 is the end of the day.
+/// Reads `8` or `08:30`; 24 is the end of the day.
 fn clock(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':').unwrap_or((text, "0"));
     let (hour, minute): (i8, i8) = (hour.trim().parse().ok()?, minute.trim().parse().ok()?);
@@ -210,7 +210,7 @@ fn days(node: &Node, problems: &mut Problems) -> Option<[bool; 7]> {
             problem.hint("write `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`, or `mon-fri`");
             return None;
         };
-        // `sat-mon` goes over the end of the week.
+        // `sat-mon` crosses the end of the week.
         let mut day = first;
         loop {
             days[day] = true;
@@ -295,7 +295,7 @@ impl DateComparison {
         }
     }
 
-    /// Whether a moment is one of these, in the zone that was asked for.
+    /// Whether a point in time meets the conditions, in the requested zone.
     pub(super) fn fits_in(&self, at: &Zoned, asking: &Asking<'_>) -> bool {
         self.fits(&self.in_zone(at.clone(), asking))
     }

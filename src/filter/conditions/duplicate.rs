@@ -1,4 +1,4 @@
-//! `duplicate`: whether such a message was here before (RFC 7352).
+//! `duplicate`: whether the same message arrived before (RFC 7352).
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub(super) const DUPLICATE: ConditionWord = ConditionWord::new(
 );
 
 const KEEP_FOR: Duration = Duration::from_secs(14 * 86_400);
-/// A key longer than this is compared by its hash.
+/// A longer key is compared by its hash.
 const LONGEST_KEY: usize = 500;
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> 
             compiler.problems.error(node.span, "this is asked with `true`").hint("turn it around with `not`");
             return None;
         }
-        // All rules that ask for nothing more share what they know.
+        // All rules without further keys share one history.
         return Some(Box::new(Duplicate { handle: "message_id".to_owned(), ..default }));
     }
     let mut map = MapReader::new(node, &KEYS, &mut compiler.problems);
@@ -67,7 +67,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> 
     Some(Box::new(Duplicate { key, handle: handle.unwrap_or(default.handle), keep_for, last }))
 }
 
-/// A key that can be compared; of a long one its hash.
+/// The key, or its hash if it is long.
 pub(in super::super) fn short(key: String) -> String {
     match key.len() {
         0..=LONGEST_KEY => key,
@@ -82,7 +82,7 @@ fn is_id(name: &str) -> bool {
 impl Condition for Duplicate {
     fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let mut key = asking.expand(&self.key).trim().to_owned();
-        // All mail of one list that has no Message-ID is not one message.
+        // Messages without a Message-ID are not duplicates of each other.
         let names_nothing = self.key.names().any(|name| is_id(name) && asking.message().message_id().is_none());
         if key.is_empty() || names_nothing {
             asking.saw(false, || "there is nothing to compare".to_owned());

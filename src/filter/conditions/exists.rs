@@ -1,4 +1,4 @@
-//! `exists`: whether a header field is there.
+//! `exists`: whether the message has a header field.
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;

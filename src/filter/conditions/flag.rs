@@ -1,4 +1,4 @@
-//! `flag`: flags and keywords the message has on the server or got by a rule.
+//! `flag`: flags and keywords that the message has on the server or got from a rule.
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;

@@ -1,4 +1,4 @@
-//! `folder_exists` and `folder_size`: whether there is a local folder, and how much is in it.
+//! `folder_exists` and `folder_size`: whether a local folder exists, and how much it contains.
 
 use super::super::asking::{Asking, Break};
 use super::super::comparator::Range;

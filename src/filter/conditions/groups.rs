@@ -1,4 +1,4 @@
-//! `all`, `any`, `none`, `not`: conditions made of conditions.
+//! `all`, `any`, `none`, `not`: groups of conditions.
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
@@ -37,7 +37,8 @@ fn not(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> {
     refused(compiler, |this| this.condition(node)).map(|member| group(GroupKind::Not, vec![member]))
 }
 
-/// What must not hold: it leaves no names, and the more it accepts, the less the rule does.
+/// Reads conditions that must not hold. Their captures are not available later, and warnings about short forms that
+/// accept too much do not apply, because the more they accept, the less the rule does.
 fn refused<'d, 's, T>(compiler: &mut Compiler<'d, 's>, read: impl FnOnce(&mut Compiler<'d, 's>) -> T) -> T {
     let wide = compiler.wide.len();
     let read = compiler.in_own_scope(read);
@@ -45,7 +46,7 @@ fn refused<'d, 's, T>(compiler: &mut Compiler<'d, 's>, read: impl FnOnce(&mut Co
     read
 }
 
-/// All of these must hold.
+/// A condition that holds if all of these hold.
 pub(in super::super) fn all(members: Vec<BoxedCondition>) -> BoxedCondition {
     group(GroupKind::All, members)
 }
@@ -77,8 +78,8 @@ impl Condition for GroupCondition {
             GroupKind::Not => "not",
         };
         asking.group(word, |asking| {
-            // `all` ends at the first that does not hold, the others at the first that does. One without an answer ends
-            // `all` too; of the others it is the answer where none of them holds.
+            // `all` ends at the first false condition, the other groups at the first true one. A condition that is
+            // neither true nor false also ends `all`; in the other groups, it is the result if no condition is true.
             let wanted = !matches!(self.word, GroupKind::All);
             let mut unanswered = None;
             for member in &self.members {

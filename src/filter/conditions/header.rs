@@ -29,7 +29,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> 
     by_field(node, compiler, one)
 }
 
-/// `{Subject: …, From: …}`: every named field must have a value that passes.
+/// Reads `{Subject: …, From: …}`: every named field must have a value that passes.
 pub(super) fn by_field(
     node: &Node,
     compiler: &mut Compiler<'_, '_>,
@@ -46,7 +46,7 @@ pub(super) fn by_field(
     let mut tests = Vec::new();
     for (key, comparison) in fields {
         let fields = Fields::read(&key.text, key.span, compiler);
-        // Its comparison is read all the same: it may have mistakes of its own.
+        // The comparison is read even if the name is invalid, because it may have errors too.
         let test = read(fields.clone().unwrap_or(Fields::Named(String::new())), comparison, compiler);
         tests.push(test.filter(|_| fields.is_some()));
     }
@@ -54,8 +54,8 @@ pub(super) fn by_field(
     if tests.len() == 1 { tests.pop() } else { Some(all(tests)) }
 }
 
-/// Fields that hold text of people (RFC 5322 3.6.5, RFC 2045 8), and those that mail programs have added. Others hold
-/// addresses, identities and words of machines.
+/// Fields with text that people write (RFC 5322 3.6.5, RFC 2045 8), and similar fields of mail programs. Other fields
+/// have addresses, identifiers and technical words.
 const TEXT_FIELDS: [&str; 6] =
     ["Subject", "Comments", "Keywords", "Content-Description", "Organization", "Thread-Topic"];
 
@@ -73,7 +73,7 @@ fn field(
     compiler: &mut Compiler<'_, '_>,
 ) -> Option<BoxedCondition> {
     let comparison = compiler.comparison(node, Allowed { about, raw: true, many: true, part: false })?;
-    // Among several there may be texts of people.
+    // If several fields are selected, some may have text that people write.
     let is_text = match &fields {
         Fields::Named(name) => is_text_field(name),
         Fields::Like(..) | Fields::Valued(_) => true,
@@ -82,7 +82,7 @@ fn field(
     Some(Box::new(Header { fields, comparison: comparison.of_text(is_text && !is_raw) }))
 }
 
-/// Whether a field of that name holds text of people.
+/// Whether a field of that name has text that people write.
 pub(in super::super) fn is_text_field(name: &str) -> bool {
     TEXT_FIELDS.iter().any(|field| field.eq_ignore_ascii_case(name))
 }
@@ -113,7 +113,7 @@ impl Condition for Header {
 }
 
 impl Header {
-    /// The common case, without a list of the values.
+    /// Handles the common case without making a list of the values.
     fn any(&self, name: &str, message: &Message, asking: &mut Asking<'_>) -> Result<bool, Break> {
         for field in message.all(name) {
             if self.comparison.comparator.accepts(field.value(), asking)? {
@@ -145,7 +145,7 @@ pub(super) fn accepts(
     for value in chosen {
         let accepted = comparison.comparator.accepts(value, asking)?;
         passed = accepted.then_some(*value);
-        // With `every` the first that fails decides, else the first that passes.
+        // With `every`, the first value that fails decides; otherwise, the first that passes.
         if accepted != comparison.every {
             break;
         }

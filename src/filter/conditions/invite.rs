@@ -1,4 +1,4 @@
-//! `invite`: an invitation to an event, and what it says.
+//! `invite`: an invitation to an event, and its content.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ pub(super) const INVITE: ConditionWord = ConditionWord::new(
 
 #[derive(Debug, Default)]
 struct Invited {
-    /// Turned around: `invite: false`.
+    /// The negated form, `invite: false`.
     none: bool,
     method: Option<Comparator>,
     start: Option<DateComparison>,

@@ -1,4 +1,4 @@
-//! `kind`: written by a person, by a program, by a list, or a bounce.
+//! `kind`: whether the message is from a person, a program or a mailing list, or is a bounce.
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;

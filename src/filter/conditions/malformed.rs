@@ -1,4 +1,4 @@
-//! `malformed`: the ways in which a message breaks the rules of its format.
+//! `malformed`: the ways in which a message violates the mail format.
 
 use super::super::asking::{Asking, Break};
 use super::super::compile::Compiler;
@@ -7,7 +7,7 @@ use crate::config::reader::{self, Takes};
 use crate::config::yaml::{Node, Value};
 use crate::message::Violation;
 
-/// Each way by its word.
+/// The violations with their words.
 const VIOLATION_WORDS: [(&str, Violation); 19] = [
     ("header_too_large", Violation::HeaderTooLarge),
     ("too_many_fields", Violation::TooManyFields),
@@ -50,7 +50,7 @@ pub(super) const MALFORMED: ConditionWord = ConditionWord::new(
     read,
 );
 
-/// The ways that are asked for, or whether there is any.
+/// The violations to look for, or whether there is any.
 #[derive(Debug)]
 enum Malformed {
     Any(bool),

@@ -1,4 +1,4 @@
-//! The conditions of `if`: one file a word, with its keys, how it is read and how it is answered.
+//! The conditions of `if`. Each word has a file that defines its keys, how it is read and how it is evaluated.
 
 mod account;
 mod address;
@@ -60,7 +60,7 @@ type ReadCondition = fn(&Node, &mut Compiler<'_, '_>) -> Option<BoxedCondition>;
 pub(super) struct ConditionWord {
     pub(super) key: KeyDoc,
     pub(super) read: ReadCondition,
-    /// Whether it stands for the conditions inside it, and shows itself in the trace.
+    /// Whether it is a group of conditions, which writes its own line in the trace.
     pub(super) is_group: bool,
 }
 
@@ -130,7 +130,7 @@ pub(super) const KEYS: [KeyDoc; COUNT] = {
     keys
 };
 
-/// The sections of conditions that have keys of their own.
+/// The sections of conditions that have keys.
 pub(super) static SECTIONS: [&Shape; 16] = [
     &super::comparison::NUMBERS,
     &size::KEYS,
@@ -150,7 +150,7 @@ pub(super) static SECTIONS: [&Shape; 16] = [
     &value::KEYS,
 ];
 
-/// A condition that shows itself in explanations as it was written.
+/// Wraps a condition so that explanations show it as written.
 pub(super) fn leaf(text: String, condition: BoxedCondition) -> BoxedCondition {
     Box::new(Leaf { text, condition })
 }
@@ -179,7 +179,7 @@ impl Condition for Leaf {
     }
 }
 
-/// Several values for an explanation: at most three, quoted.
+/// Formats values for an explanation: at most three, quoted.
 fn quoted<'v>(values: impl Iterator<Item = &'v str>) -> String {
     let mut values = values.peekable();
     let mut shown: Vec<String> =

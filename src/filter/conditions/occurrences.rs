@@ -1,4 +1,4 @@
-//! `each` in a score: a weight for every place where an expression is found.
+//! `each` in a score: a weight for every match of an expression.
 
 use regex::Regex;
 
@@ -12,7 +12,7 @@ use crate::message::{Message, is_field_name};
 /// How many places count. With a decay, later ones no longer change the sum.
 const MAX_OCCURRENCES: usize = 1000;
 
-/// Places where an expression is found.
+/// A weight for the matches of an expression.
 #[derive(Debug)]
 pub(super) struct Occurrences {
     regex: Regex,
@@ -60,12 +60,12 @@ impl Occurrences {
         Some(Self { regex: regex?, within: within.unwrap_or(SearchedIn::Body), add: add?, decay: decay.unwrap_or(1.0) })
     }
 
-    /// The most that all places add, whatever is found; where `add` takes away, the least.
+    /// The largest possible sum of all matches, or the smallest if `add` is negative.
     pub(super) fn most(&self) -> f64 {
         (0..MAX_OCCURRENCES).map(|place| self.add * self.decay.powi(place as i32)).sum()
     }
 
-    /// What all places add: `add`, `add × decay`, `add × decay²`, ….
+    /// The sum of all matches: `add`, `add × decay`, `add × decay²`, ….
     pub(super) fn score(&self, asking: &mut Asking<'_>) -> f64 {
         let found = self.found(asking.message());
         let mut weight = self.add;
@@ -78,7 +78,7 @@ impl Occurrences {
         sum
     }
 
-    /// At how many places it is found, at most [`MOST`].
+    /// The number of matches, at most [`MOST`].
     fn found(&self, message: &Message) -> usize {
         let places =
             |text: &str| self.regex.find_iter(text).filter(|found| !found.is_empty()).take(MAX_OCCURRENCES).count();

@@ -43,7 +43,7 @@ pub(super) const PART: ConditionWord = ConditionWord::new(
     |node, compiler| read(node, compiler, false),
 );
 
-/// The most text of a part that is searched, in bytes; all parts of a message together are bounded too.
+/// At most this many bytes of the text of a part are searched. There is also a limit for all parts together.
 const MAX_PART_TEXT: usize = 1024 * 1024;
 
 /// How many names of a part are shown.
@@ -52,7 +52,7 @@ const MAX_NAMES_SEEN: usize = 4;
 #[derive(Debug)]
 struct PartsCondition {
     attachments_only: bool,
-    /// Turned around: `attachment: false`.
+    /// The negated form, `attachment: false`.
     none: bool,
     name: Option<Comparison>,
     kind: Option<Comparison>,
@@ -110,7 +110,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>, attachments_only: bool) ->
         }
     }
     if parts.count.is_some() || parts.total.is_some() {
-        // It can hold although no part passes.
+        // The condition can hold although no part passes.
         compiler.may_lack(outer);
     }
     Some(Box::new(parts))

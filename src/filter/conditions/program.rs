@@ -67,7 +67,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> 
         Some(node) => Some(compiler.comparison(node, Allowed::default())?.comparator),
         None => None,
     };
-    // With an `output` any exit code will do unless one is named.
+    // With `output`, any exit code is accepted unless one is named.
     let code = code.unwrap_or(if output.is_some() { Range::default() } else { zero });
     Some(Box::new(ProgramCondition { argv: argv?, code, output, timeout, lock, on_error }))
 }

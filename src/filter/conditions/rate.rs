@@ -1,4 +1,4 @@
-//! `rate`: how many such messages came within some time.
+//! `rate`: how many such messages arrived within a period.
 
 use std::time::Duration;
 
@@ -106,7 +106,7 @@ impl Condition for Rate {
         let key = match &self.per {
             None => String::new(),
             Some(per) => {
-                // As everywhere, case does not count.
+                // Case is ignored, as everywhere.
                 let key = asking.expand(per).trim().to_lowercase();
                 if key.is_empty() {
                     asking.saw(false, || "there is nothing to count by".to_owned());
@@ -115,7 +115,7 @@ impl Condition for Rate {
                 duplicate::short(key)
             }
         };
-        // When it arrived, not when it is fetched: old mail that is fetched at once did not come at once.
+        // The time of arrival counts, not that of the fetch: old mail that is fetched together did not arrive together.
         let upto = asking.envelope.arrived;
         let of = Counted {
             handle: self.handle.clone(),
@@ -136,8 +136,7 @@ impl Condition for Rate {
     }
 }
 
-/// What tells a message from others. Copies of one message have the same, and a message that is looked at again is the one
-/// it was.
+/// A number that identifies a message. All copies of a message have the same number, also when it is filtered again.
 fn mark(message: &Message) -> i64 {
     let field = |name: &str| message.first(name).unwrap_or_default();
     let digest = match message.message_id() {

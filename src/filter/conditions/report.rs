@@ -1,4 +1,4 @@
-//! `report`: what a delivery report says of a recipient.
+//! `report`: what a delivery report says about a recipient.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ pub(super) const REPORT: ConditionWord = ConditionWord::new(
 
 #[derive(Debug)]
 struct ReportCondition {
-    /// Turned around: `report: false`.
+    /// The negated form, `report: false`.
     none: bool,
     checks: Vec<(ReportField, Comparator)>,
 }

@@ -1,4 +1,4 @@
-//! `score`: weak signs add up.
+//! `score`: adds up weights of several conditions.
 
 use super::super::asking::{Asking, Break};
 use super::super::captures::Captured;
@@ -96,7 +96,7 @@ enum ScoreWeight {
         add: f64,
     },
     Places(Occurrences),
-    /// For each so many bytes.
+    /// A weight for each `unit` bytes.
     Size {
         unit: u64,
         add: f64,
@@ -104,7 +104,7 @@ enum ScoreWeight {
 }
 
 impl ScoreWeight {
-    /// The most that it adds; where it takes away, the least.
+    /// The largest amount that it can add, or the smallest if it is negative.
     fn most(&self) -> f64 {
         match self {
             Self::Condition { add, .. } => *add,

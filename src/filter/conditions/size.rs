@@ -19,8 +19,8 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> 
     bounds(node, &mut compiler.problems).map(|bounds| Box::new(SizeCondition(bounds)) as BoxedCondition)
 }
 
-/// Hardly a message or file is smaller, in bytes.
-const SMALLEST: u64 = 100;
+/// Almost no message or file is smaller than this many bytes.
+const MIN_USUAL_BYTES: u64 = 100;
 
 /// Bounds of a size.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ pub(super) fn bounds(node: &Node, problems: &mut crate::config::problem::Problem
     }
     doubt_bounds(over, under, node.span, problems);
     for (key, size) in [("over", over), ("under", under)] {
-        if let (Some(size @ 1..SMALLEST), Some(node)) = (size, node.get(key)) {
+        if let (Some(size @ 1..MIN_USUAL_BYTES), Some(node)) = (size, node.get(key)) {
             problems
                 .warn(node.span, format!("{size} bytes: every message is larger"))
                 .hint(format!("write `{size}K` or `{size}M`"));

@@ -69,7 +69,7 @@ impl Condition for Spam {
     }
 }
 
-/// The field that calls the message spam, as `Name: value`.
+/// The field that marks the message as spam, as `Name: value`.
 pub(in super::super) fn verdict(message: &Message) -> Option<String> {
     let says = |name: &'static str, word: &str| {
         let value = message.first(name)?;

@@ -1,4 +1,4 @@
-//! `value`: any text, made of values or not, with a comparison.
+//! `value`: compares any text, which may contain values.
 
 use super::super::asking::{Asking, Break};
 use super::super::comparator::Comparator;

@@ -1,4 +1,4 @@
-//! `variable`: what `set`, `execute` or a capture left.
+//! `variable`: compares a variable of `set` or `execute`, or a capture.
 
 use super::super::asking::{Asking, Break};
 use super::super::captures::Captured;
@@ -29,7 +29,7 @@ fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedCondition> 
             Box::new(VariableCondition { name: key.text.clone(), value, comparator: comparison.comparator })
                 as BoxedCondition
         });
-        // What was compared has a value.
+        // If the comparison holds, the variable has a value.
         compiler.captured(vec![Captured { name: key.text.clone(), always: true }]);
         tests.push(test);
     }

@@ -11,7 +11,7 @@ fn is_about(it: &ComparedText<'_>, part: AddressPart) -> bool {
     it.about == ComparedKind::Addresses && it.part == part
 }
 
-/// SMTP writes the empty sender so.
+/// `<>`: the null sender in SMTP.
 fn null_sender(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if is_about(it, AddressPart::All) && it.text == "<>" {
         return HabitDoubt::new("an address has no brackets", "write \"\" for the empty sender of a bounce");

@@ -9,7 +9,7 @@ use crate::message::has_addresses;
 pub(super) const HABITS: &[Habit] =
     &[name_in_the_value, addresses_as_text, parameters_of_a_type, brackets_of_an_id, list_id, media_type, ending_alone];
 
-/// Fields that rules look at. The names of others nobody knows.
+/// Fields that rules commonly use. Other names cannot be checked.
 const KNOWN: [&str; 38] = [
     "Subject",
     "From",
@@ -51,7 +51,7 @@ const KNOWN: [&str; 38] = [
     "Resent-To",
 ];
 
-/// `Sumject`, `List_Id`.
+/// A mistyped name: `Sumject`, `List_Id`.
 pub(super) fn misspelt(written: &str) -> Option<HabitDoubt> {
     let is_known = KNOWN.iter().any(|known| known.eq_ignore_ascii_case(written));
     if is_known || written.len() < 4 || written.to_ascii_lowercase().starts_with("x-") {
@@ -66,7 +66,7 @@ pub(super) fn misspelt(written: &str) -> Option<HabitDoubt> {
     )
 }
 
-/// procmail and grep see whole lines.
+/// A value with the name of its field. procmail and grep search whole lines.
 fn name_in_the_value(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let field = match it.about {
         ComparedKind::Subject => "subject",

@@ -11,7 +11,7 @@ pub(super) fn doubt(name: &str) -> Option<HabitDoubt> {
         .or_else(|| typographic_quotes(name))
 }
 
-/// `lists/$1`, `lists/\1`, `lists/%1`.
+/// A numbered group: `lists/$1`, `lists/\1`, `lists/%1`.
 fn numbered_value(name: &str) -> Option<HabitDoubt> {
     let at = name.find(['$', '\\', '%'])?;
     let number: String = name[at + 1..].chars().take_while(char::is_ascii_digit).collect();
@@ -22,7 +22,7 @@ fn numbered_value(name: &str) -> Option<HabitDoubt> {
     HabitDoubt::new(format!("`{sign}` is part of the name here"), format!("write `${{{number}}}` for the value"))
 }
 
-/// `$HOME/Mail/lists`, `lists/$(date +%Y)`.
+/// Shell syntax: `$HOME/Mail/lists`, `lists/$(date +%Y)`.
 fn of_a_shell(name: &str) -> Option<HabitDoubt> {
     let at = name.find('$')?;
     let is_variable = |c: char| c.is_ascii_alphabetic() || c == '_';
@@ -39,7 +39,7 @@ fn of_a_shell(name: &str) -> Option<HabitDoubt> {
     HabitDoubt::new(format!("`${}` is part of the name here", if word.is_empty() { "(" } else { &word }), hint)
 }
 
-/// `archive/%Y-%m`.
+/// A date format: `archive/%Y-%m`.
 fn of_a_date(name: &str) -> Option<HabitDoubt> {
     let sign = ["%Y", "%m", "%d"].into_iter().find(|sign| name.contains(sign))?;
     let part = match sign {
@@ -53,7 +53,7 @@ fn of_a_date(name: &str) -> Option<HabitDoubt> {
     )
 }
 
-/// `INBOX.lists.rust`: how Courier names folders over IMAP.
+/// `INBOX.lists.rust`: the IMAP folder names of Courier.
 fn levels_with_dots(name: &str) -> Option<HabitDoubt> {
     let inner = name.get(..6).filter(|begin| begin.eq_ignore_ascii_case("inbox.")).map(|_| &name[6..])?;
     let levels = clean::short(&inner.replace('.', "/"), 60);

@@ -1,5 +1,5 @@
-//! Habits of other programs, and slips: what can be read and hardly means what it says. `check` warns of each, with the text
-//! that would mean it; nothing else changes.
+//! Habits from other programs, and slips: text that is valid but probably does not mean what the user wants. `check`
+//! warns about each and suggests the right text. Nothing else changes.
 
 mod addresses;
 mod fields;
@@ -16,7 +16,7 @@ use crate::config::yaml::{Node, Span};
 
 pub(super) use ranges::{doubt_bounds, doubt_number, doubt_reach, doubt_whole_number};
 
-/// What looks wrong, and what would mean what was meant.
+/// What looks wrong, and a suggestion.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct HabitDoubt {
     message: String,
@@ -44,7 +44,7 @@ pub(super) struct ComparedText<'a> {
 }
 
 impl ComparedText<'_> {
-    /// What it will be is not known yet.
+    /// Whether it contains a value, which is not known yet.
     fn has_value(&self) -> bool {
         self.text.contains("${")
     }
@@ -56,7 +56,7 @@ enum How {
     Contains,
     Matches,
     Regex,
-    /// The domain or one below it.
+    /// A domain or its subdomains.
     Below,
 }
 
@@ -87,7 +87,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Looks at one text of a short form.
+    /// Checks one text of a short form.
     pub(super) fn doubt_short(&mut self, meant: &Meant, node: &Node, about: ComparedKind<'_>) {
         if self.is_literal() {
             return;
@@ -104,7 +104,7 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Looks at the texts of a comparison with keys.
+    /// Checks the texts of a comparison with keys.
     pub(super) fn doubt_long(&mut self, keys: &[(&str, &Node)], comparison: &Comparison, about: ComparedKind<'_>) {
         if self.is_literal() {
             return;
@@ -116,7 +116,7 @@ impl Compiler<'_, '_> {
             let has_pattern = node.each().iter().any(is_pattern);
             for node in node.each() {
                 let text = node.as_text().unwrap_or_default();
-                // Beside patterns a whole value is meant as one.
+                // In a list with patterns, a text without wildcards is meant as a whole value.
                 let how = if how == How::Matches && has_pattern && !is_pattern(node) { How::Is } else { how };
                 self.doubt(node.span, about_text(&ComparedText { text, how, about, part, raw }));
                 if matches!((about, how), (ComparedKind::Account, How::Is)) {
@@ -130,13 +130,13 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// A name of a header field that is like a known one and is none.
+    /// Checks for a field name that resembles a known one.
     pub(super) fn doubt_field(&mut self, name: &str, span: Span) {
         self.doubt(span, fields::misspelt(name));
     }
 
     /// A folder that is named as another program would name it.
-    /// A text by which messages are told apart, and in which nothing of a message stands.
+    /// Checks for a key that contains no value, although it has to distinguish messages.
     pub(super) fn doubt_key(&mut self, node: &Node) {
         let text = node.as_text().filter(|text| !self.is_literal() && !text.contains("${")).map(str::trim);
         let Some(text) = text.filter(|text| !text.is_empty()) else { return };
@@ -149,7 +149,7 @@ impl Compiler<'_, '_> {
         self.doubt(node.span, HabitDoubt::new(message, hint));
     }
 
-    /// A name that stands alone where a text with values does.
+    /// Checks for a bare name in place of a text with values.
     pub(super) fn doubt_name(&mut self, node: &Node) {
         if node.as_text().is_some_and(|text| text.contains('.') && names::is_always(text)) {
             self.doubt_key(node);
@@ -160,7 +160,7 @@ impl Compiler<'_, '_> {
         self.doubt(node.span, node.as_text().and_then(folders::doubt));
     }
 
-    /// The list `me` where no address of the user's is known.
+    /// Checks for the list `me` if no address of the user is known.
     pub(super) fn doubt_me(&mut self, span: Span) {
         let settings = self.shared.settings;
         if settings.accounts.is_some() && settings.me.is_empty() {

@@ -9,7 +9,7 @@ use crate::config::yaml::Span;
 const NOTHING_WITHIN: &str = "nothing is within these bounds";
 const EXCHANGE: &str = "exchange the two, or drop one";
 
-/// Bounds between which nothing is.
+/// Checks for bounds that contain nothing.
 pub(in super::super) fn doubt_bounds<T: PartialOrd>(
     over: Option<T>,
     under: Option<T>,
@@ -23,14 +23,14 @@ pub(in super::super) fn doubt_bounds<T: PartialOrd>(
     }
 }
 
-/// Bounds that no number is within.
+/// Checks for bounds that contain no number.
 pub(in super::super) fn doubt_number(range: &Range, at: Span, problems: &mut Problems) {
     if is_empty(range) {
         problems.warn(at, NOTHING_WITHIN).hint(EXCHANGE);
     }
 }
 
-/// Bounds that no whole number from `first` to `last` is within.
+/// Checks for bounds that contain no whole number from `first` to `last`.
 pub(in super::super) fn doubt_whole_number(
     range: &Range,
     (first, last): (u16, u16),
@@ -42,7 +42,7 @@ pub(in super::super) fn doubt_whole_number(
     }
 }
 
-/// Bounds of a score that its weights never reach.
+/// Checks for bounds that a score cannot reach with its weights.
 pub(in super::super) fn doubt_reach(range: &Range, (least, most): (f64, f64), at: Span, problems: &mut Problems) {
     let is_above = range.over.is_some_and(|over| most <= over) || range.at_least.is_some_and(|bound| most < bound);
     let is_below = range.under.is_some_and(|under| least >= under) || range.at_most.is_some_and(|bound| least > bound);

@@ -39,7 +39,7 @@ fn is_plain(it: &ComparedText<'_>) -> bool {
     matches!(it.how, How::Is | How::Contains | How::Below)
 }
 
-/// YAML takes `"\b"` for a backspace.
+/// A control character: YAML reads `"\b"` as a backspace.
 fn control_character(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let letters = [('\u{8}', 'b'), ('\u{b}', 'v'), ('\u{c}', 'f'), ('\u{7}', 'a'), ('\u{1b}', 'e')];
     let (_, letter) = letters.into_iter().find(|(control, _)| it.text.contains(*control))?;
@@ -49,7 +49,7 @@ fn control_character(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     )
 }
 
-/// Of a word processor or a web page.
+/// Typographic quotes from a word processor or a web page.
 fn typographic_quotes(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let pairs = ["“”", "„“", "”“", "””", "‘’", "’’", "«»", "»«", "「」", "『』", "＂＂", "＇＇"];
     let is_quoted = pairs.iter().any(|pair| {
@@ -57,7 +57,7 @@ fn typographic_quotes(it: &ComparedText<'_>) -> Option<HabitDoubt> {
         let (first, last) = (pair.next(), pair.next());
         it.text.chars().count() > 1 && it.text.chars().next() == first && it.text.chars().next_back() == last
     });
-    // Japanese quotes are part of many a subject.
+    // Japanese quotes occur in many subjects.
     let is_ordinary = it.text.starts_with(['「', '『']) && it.how == How::Contains;
     if is_quoted && !is_ordinary {
         return HabitDoubt::new(
@@ -78,7 +78,7 @@ fn wide_list(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     None
 }
 
-/// `$1` of the shell and procmail, `\1` of sed, `%1` of fdm.
+/// A numbered group: `$1` of the shell and procmail, `\1` of sed, `%1` of fdm.
 fn numbered_value(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let number = it.text.strip_prefix(['$', '\\', '%'])?;
     if it.how != How::Regex && number.len() == 1 && number.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -97,7 +97,7 @@ fn lone_star(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     None
 }
 
-/// Rows of stars are tags and levels of spam filters.
+/// A star outside a pattern. Rows of stars are tags and levels of spam filters, so they are accepted.
 fn star(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let is_wildcard = |text: &str| match it.how {
         How::Contains => {
@@ -128,7 +128,7 @@ fn anything_within(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     None
 }
 
-/// `">5"`.
+/// A bound written as text: `">5"`.
 fn bound_as_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let (key, rest) = [(">=", "at_least"), ("<=", "at_most"), (">", "over"), ("<", "under")]
         .into_iter()
@@ -139,7 +139,7 @@ fn bound_as_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     None
 }
 
-/// `invoice|receipt`. With blanks around it a bar is part of many a subject.
+/// Alternatives: `invoice|receipt`. A bar with blanks around it is accepted, because it occurs in many subjects.
 fn alternatives_in_a_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let is_word = |word: &str| !word.is_empty() && !word.starts_with(' ') && !word.ends_with(' ');
     let words: Vec<&str> = it.text.split('|').collect();
@@ -150,7 +150,7 @@ fn alternatives_in_a_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     None
 }
 
-/// `invoice OR receipt`, as in a search.
+/// Alternatives as in a search: `invoice OR receipt`.
 fn alternatives_in_words(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if !is_plain(it) {
         return None;
@@ -220,7 +220,7 @@ fn no_wildcard(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     None
 }
 
-/// `/^foo/i` of Perl and JavaScript.
+/// Slashes around an expression, as in Perl and JavaScript: `/^foo/i`.
 fn slashes(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let inside = it.text.strip_prefix('/')?;
     let end = inside.rfind('/')?;
@@ -259,7 +259,7 @@ fn match_of_procmail(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     None
 }
 
-/// Every comparison ignores case, so `[A-Z]` takes small letters too.
+/// A class of upper-case letters. Every comparison ignores case, so `[A-Z]` also matches lower-case letters.
 fn case_class(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     let upper_alone = it.text.contains("[A-Z") && !it.text.contains("a-z");
     let no_lower = it.text.contains("[^a-z") && !it.text.contains("A-Z");
@@ -292,7 +292,7 @@ fn everything(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     None
 }
 
-/// Without `(?m)` an expression knows the beginning of the text alone.
+/// `^` in the text of a message. Without `(?m)`, it matches only at the beginning of the whole text.
 fn start_of_the_text(it: &ComparedText<'_>) -> Option<HabitDoubt> {
     if it.how == How::Regex && it.about == ComparedKind::Text && it.text.starts_with('^') {
         return HabitDoubt::new(

@@ -33,7 +33,7 @@ const FIRST_ARGUMENT_KEYS: [(&str, &str); 13] = [
     ("number", "counter"),
 ];
 
-/// Notes an action; `execute` and `number` answer at once.
+/// Records an action. `execute` and `number` return their result immediately.
 pub(super) fn collect(
     lua: &Lua,
     script: &Script,
@@ -82,7 +82,7 @@ pub(super) fn collect(
     Ok(LuaValue::Nil)
 }
 
-/// The arguments of a call as the node that would stand behind the word.
+/// The arguments of a call as the node that would follow the word in YAML.
 fn arguments_of(word: &str, arguments: &MultiValue) -> mlua::Result<Node> {
     let first = arguments.front().unwrap_or(&LuaValue::Nil);
     let options = arguments.get(1);
@@ -133,14 +133,14 @@ fn input_of_part(node: &mut Node) -> mlua::Result<()> {
     Ok(())
 }
 
-/// A folder name made by a script is made safe, whatever was put into it; levels are separated by `/`.
+/// Reads the folder that a script names. The name is made safe, whatever it contains; `/` separates its levels.
 fn file(script: &Script, asking: &Asking<'_>, value: &Node) -> Result<Box<dyn Verb>, Failed> {
     let verb = script.with_compiler(asking.settings, |compiler| fileinto::of_script(value, compiler))?;
     Ok(verb)
 }
 
-/// Nobody who writes a mail may choose where mail is sent: an address must stand in the script, in a parameter, or be
-/// the user's own.
+/// The sender of a mail must not choose where mail is sent: an address must be in the script or in a parameter, or
+/// belong to the user.
 fn only_written_addresses(script: &Script, asking: &Asking<'_>, to: &Node) -> mlua::Result<()> {
     let texts = texts_of(to);
     match texts.iter().find(|address| !script.says(address) && !asking.settings.is_me(&address.to_lowercase())) {
@@ -154,7 +154,7 @@ fn only_written_addresses(script: &Script, asking: &Asking<'_>, to: &Node) -> ml
     }
 }
 
-/// A user without a domain is a word like others, which may stand in the script for something else.
+/// A user name without a domain must be a parameter, because the script may contain the same word with another meaning.
 fn only_given_users(script: &Script, to: &Node) -> mlua::Result<()> {
     match texts_of(to).iter().find(|user| !user.contains('@') && !script.is_parameter(user)) {
         Some(user) => {
@@ -186,8 +186,8 @@ pub(super) fn only_written_programs(script: &Script, value: &Node) -> mlua::Resu
     }
 }
 
-/// Nor may a mail choose the program or its options: the program, and an argument that begins with `-`, stand in the
-/// script; behind `--` anything may stand.
+/// The sender of a mail must not choose a program or its options: the program, and arguments that begin with `-`, must
+/// be in the script. After `--`, anything is allowed.
 fn only_written_program(script: &Script, run: &Node) -> mlua::Result<()> {
     let items = match &run.value {
         Value::Seq(items) => items.as_slice(),
@@ -200,7 +200,7 @@ fn only_written_program(script: &Script, run: &Node) -> mlua::Result<()> {
         )));
     }
     let texts = || items.iter().map(|item| item.as_text().unwrap_or_default());
-    // What a message says names no interpreter.
+    // A text from the message is never taken for the name of an interpreter.
     let written = texts().map(|text| if script.has_text(text) { text } else { "?" });
     let mut code = places_of_code(written).into_iter().filter_map(|place| texts().nth(place));
     if let Some(code) = code.find(|code| !script.has_text(code)) {
@@ -253,7 +253,7 @@ fn execute(lua: &Lua, script: &Script, asking: &mut Asking<'_>, value: &Node) ->
     Ok(LuaValue::Table(sandbox::of_kind(lua, "answer", table)?))
 }
 
-/// Takes a number and returns it as a text. A condition may not: what is noted here is an action.
+/// Takes a number and returns it as text. Not allowed in a condition, because it records an action.
 fn number(
     lua: &Lua,
     script: &Script,

@@ -1,4 +1,4 @@
-//! `re`: regular expressions, in linear time each; case does not count, as everywhere.
+//! `re`: regular expressions in linear time. Case is ignored, as everywhere.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,11 +10,12 @@ use super::super::comparator;
 use super::super::comparison;
 use super::sandbox;
 
-/// The longest text that an expression is looked for in, in bytes: a search is not interrupted. It is linear, but an
-/// expression with thousands of repetitions goes over a text ten thousand times slower than a plain one.
-const MOST_SEARCHED: usize = 1024 * 1024;
-/// The longest expression, in bytes: compiling is not interrupted, and takes memory of its own.
-const LONGEST_EXPRESSION: usize = 16 * 1024;
+/// The longest text that is searched, in bytes, because a search cannot be interrupted. A search takes linear time, but
+/// an expression with thousands of repetitions may be ten thousand times slower than a plain one.
+const MAX_SEARCHED_BYTES: usize = 1024 * 1024;
+/// The longest expression, in bytes, because compiling cannot be interrupted and takes memory outside the limit of the
+/// script.
+const MAX_EXPRESSION_BYTES: usize = 16 * 1024;
 /// How many expressions are kept compiled.
 const MAX_EXPRESSIONS: usize = 200;
 /// How many matches one call may return. The clock is checked after each.
@@ -24,10 +25,10 @@ thread_local! {
     static EXPRESSIONS: RefCell<HashMap<String, Regex>> = RefCell::new(HashMap::new());
 }
 
-/// Compiled once. It is cloned out: nothing that a script does may meet the table at work.
+/// A compiled expression from the cache. It is cloned, so that the cache is not borrowed while the script runs.
 fn compiled(lua: &Lua, expression: &str) -> mlua::Result<Regex> {
     sandbox::look_at_the_clock(lua)?;
-    if expression.len() > LONGEST_EXPRESSION {
+    if expression.len() > MAX_EXPRESSION_BYTES {
         return Err(mlua::Error::runtime("an expression has at most 16 KB; a plain text is found by text:find"));
     }
     EXPRESSIONS.with_borrow_mut(|known| {
@@ -45,7 +46,7 @@ fn compiled(lua: &Lua, expression: &str) -> mlua::Result<Regex> {
 }
 
 fn searched(text: &mlua::LuaString) -> mlua::Result<String> {
-    if text.as_bytes().len() > MOST_SEARCHED {
+    if text.as_bytes().len() > MAX_SEARCHED_BYTES {
         return Err(mlua::Error::runtime(
             "an expression is looked for in at most 1 MB of text: shorten it, like m:body(1000000)",
         ));
@@ -53,13 +54,15 @@ fn searched(text: &mlua::LuaString) -> mlua::Result<String> {
     Ok(text.to_string_lossy())
 }
 
-/// `re.match(expression, text)`: the captures by name and number, number 0 the whole; nil when it is not found.
+/// `re.match(expression, text)`: the captures by name and number, with number 0 for the whole match; nil if there is no
+/// match.
 pub(super) fn first(lua: &Lua, (expression, text): (String, mlua::LuaString)) -> mlua::Result<Option<Table>> {
     let (text, regex) = (searched(&text)?, compiled(lua, &expression)?);
     regex.captures(&text).map(|found| table(lua, &regex, &found)).transpose()
 }
 
-/// The captures of all matches from a place on, at most so many, and in `first` and `last` the places of their bytes.
+/// The captures of all matches from a position on, up to a limit, with the positions of their bytes in `first` and
+/// `last`.
 pub(super) fn all(
     lua: &Lua,
     (expression, whole, from, most): (String, mlua::LuaString, Option<i64>, Option<i64>),
@@ -70,10 +73,10 @@ pub(super) fn all(
     let wanted = most.map_or(MAX_MATCHES + 1, |most| usize::try_from(most).unwrap_or(0));
     let (list, firsts, lasts) = (lua.create_table()?, lua.create_table()?, lua.create_table()?);
     if whole.as_bytes() != text.as_bytes() {
-        // The places are those in this text.
+        // The positions refer to this text.
         list.raw_set("text", text.as_str())?;
     }
-    // From there on, with what stands before it in sight of `^` and `\b`.
+    // The search starts there, but `^` and `\b` see the text before it.
     let (mut at, mut end) = (from, None);
     while list.raw_len() < wanted {
         if list.raw_len() == MAX_MATCHES {
@@ -84,8 +87,8 @@ pub(super) fn all(
         sandbox::look_at_the_clock(lua)?;
         let Some(found) = (at <= text.len()).then(|| regex.captures_at(&text, at)).flatten() else { break };
         let Some(group) = found.get(0) else { break };
-        // Behind an empty match the next character is passed over, or it would be found for ever; and right behind
-        // another there is none.
+        // After an empty match, the next character is skipped, or the same match would be found again. There is no
+        // empty match directly after another match.
         at = match group.is_empty() {
             true => group.end() + text[group.end()..].chars().next().map_or(1, char::len_utf8),
             false => group.end(),
@@ -115,7 +118,7 @@ fn table(lua: &Lua, regex: &Regex, found: &Captures<'_>) -> mlua::Result<Table> 
     Ok(table)
 }
 
-/// A text with `${1}` and `${name}`, the groups of a match.
+/// Replaces `${1}` and `${name}` in a text by the groups of a match.
 pub(super) fn expand(lua: &Lua, (text, found): (String, Table)) -> mlua::Result<mlua::LuaString> {
     let text = crate::config::text::Text::parse(&text).map_err(|e| mlua::Error::runtime(e.message))?;
     let group = |name: &str| {

@@ -1,5 +1,5 @@
-//! `json.decode` and `json.encode`, bounded: what they make counts as the script's memory, and no text of a mail nests too
-//! deep or takes too long.
+//! `json.decode` and `json.encode` with limits: the results count as memory of the script, and the depth and the time
+//! are limited for any input.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use serde_json::{Map, Number, Value};
 
 /// The longest text that is read or written, in bytes.
 const MAX_TEXT_BYTES: usize = 1024 * 1024;
-/// How deep lists and objects may be nested.
+/// The maximum nesting depth of lists and objects.
 const MAX_DEPTH: usize = 32;
-/// How many values a text may hold.
+/// The maximum number of values in a text.
 const MAX_VALUES: usize = 100_000;
 
-/// A text as a value: objects and lists are tables, `null` is nil, in a list `json.null`.
+/// Decodes a text: objects and lists become tables, `null` becomes nil, or `json.null` in a list.
 pub(super) fn decode(lua: &Lua, text: mlua::LuaString) -> mlua::Result<LuaValue> {
     let bytes = text.as_bytes();
     if bytes.len() > MAX_TEXT_BYTES {
@@ -108,7 +108,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
-/// A value as a text. A table with a first item is a list, any other an object, its keys in order.
+/// Encodes a value. A table with a first item is a list, any other table is an object with sorted keys.
 pub(super) fn encode(lua: &Lua, value: LuaValue) -> mlua::Result<mlua::LuaString> {
     let null = lua.named_registry_value::<LuaValue>("json.null")?;
     let mut left = JsonBudget { values: MAX_VALUES, bytes: MAX_TEXT_BYTES };
@@ -145,14 +145,14 @@ fn encoded(value: &LuaValue, null: &LuaValue, depth: usize, left: &mut JsonBudge
     })
 }
 
-/// How many bytes a text has in JSON: a control character is six.
+/// The length of a text in JSON, in bytes. A control character takes six.
 fn written(text: &[u8]) -> usize {
     text.iter()
         .map(|byte| if byte.is_ascii_control() { 6 } else { 1 + usize::from(matches!(byte, b'"' | b'\\')) })
         .sum()
 }
 
-/// A whole number is written as one.
+/// Converts a number. A whole number is written without a fraction.
 fn number_of(number: f64) -> mlua::Result<Number> {
     let whole = number as i64;
     if whole as f64 == number && whole.unsigned_abs() < 1 << 53 {

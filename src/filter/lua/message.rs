@@ -1,4 +1,4 @@
-//! `m`: the message as a script sees it. Fields are made when they are asked for.
+//! `m`: the message as a script sees it. Fields are computed on demand.
 
 use std::collections::HashSet;
 
@@ -63,12 +63,12 @@ pub(super) const FIELDS: [&str; 23] = [
     "now",
 ];
 
-/// The most text that `m:body()` gives when nobody says, in bytes.
-const TEXT: usize = 64 * 1024;
-/// The most it ever gives.
-const MOST_TEXT: usize = 8 * 1024 * 1024;
+/// The default limit of `m:body()`, in bytes.
+const DEFAULT_TEXT_BYTES: usize = 64 * 1024;
+/// The largest limit of `m:body()`, in bytes.
+const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
 
-/// A field of the message; nil where this message has no such thing.
+/// A field of the message; nil if the message does not have it.
 pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<LuaValue> {
     let message = asking.message();
     let text =
@@ -115,7 +115,7 @@ pub(super) fn field(lua: &Lua, asking: &Asking<'_>, name: &str) -> mlua::Result<
     }
 }
 
-/// A mistyped name that were nil would make a condition silently false.
+/// The error for an unknown field. If it were nil, a mistyped name would make a condition silently false.
 fn unknown_field(name: &str) -> mlua::Error {
     mlua::Error::runtime(unknown::sentence("message", &crate::clean::short(name, 40), &[]))
 }
@@ -147,7 +147,7 @@ fn auth(lua: &Lua, asking: &Asking<'_>) -> mlua::Result<LuaValue> {
     sandbox::of_kind(lua, "auth", table).map(LuaValue::Table)
 }
 
-/// `{addr, name, localpart, domain, user, detail}`; without an address all are empty, and there is no name.
+/// Makes `{addr, name, localpart, domain, user, detail}`. Without an address, all are empty, and `name` is missing.
 fn address(lua: &Lua, asking: &Asking<'_>, address: Option<&Address>) -> mlua::Result<Table> {
     let delimiters = &asking.settings.delimiters;
     let none = Address { name: None, address: String::new() };
@@ -167,7 +167,7 @@ fn addresses<'a>(lua: &Lua, asking: &Asking<'_>, found: impl Iterator<Item = &'a
     sandbox::of_kind(lua, "addresses", lua.create_sequence_from(tables?)?).map(LuaValue::Table)
 }
 
-/// `{year, month, day, hour, min, weekday, unix}`; Monday is 1.
+/// Makes `{year, month, day, hour, min, weekday, unix}`. Monday is 1.
 fn moment(lua: &Lua, at: &Zoned) -> mlua::Result<LuaValue> {
     let table = lua.create_table()?;
     table.raw_set("year", at.year())?;
@@ -215,13 +215,13 @@ pub(super) fn method(
         "matches" => {
             let condition = node::of_lua(&first)?;
             super::act::only_written_programs(script, &condition)?;
-            if expressions_in(&condition) > MOST_EXPRESSIONS {
+            if expressions_in(&condition) > MAX_EXPRESSIONS {
                 return Err(
-                    mlua::Error::runtime(format!("m:matches takes at most {MOST_EXPRESSIONS} expressions")).into()
+                    mlua::Error::runtime(format!("m:matches takes at most {MAX_EXPRESSIONS} expressions")).into()
                 );
             }
             let holds = holds(script, asking, condition);
-            // It is not interrupted.
+            // This cannot be interrupted.
             sandbox::look_at_the_clock(lua)?;
             return holds;
         }
@@ -289,7 +289,7 @@ pub(super) fn method(
     })
 }
 
-/// The names of all fields, each once, as it is written first.
+/// The names of all fields without duplicates, in their first spelling.
 fn header_names(message: &Message) -> Vec<String> {
     let mut seen = HashSet::new();
     let names = message.fields().iter().map(Field::name);
@@ -297,7 +297,7 @@ fn header_names(message: &Message) -> Vec<String> {
 }
 
 /// How many expressions one question may contain.
-const MOST_EXPRESSIONS: usize = 50;
+const MAX_EXPRESSIONS: usize = 50;
 
 fn expressions_in(condition: &Node) -> usize {
     let of = |(key, node): &(crate::config::yaml::YamlKey, Node)| match (key.text.as_str(), &node.value) {
@@ -313,11 +313,11 @@ fn expressions_in(condition: &Node) -> usize {
 }
 
 fn bound(value: &LuaValue) -> usize {
-    value.as_usize().unwrap_or(TEXT).min(MOST_TEXT)
+    value.as_usize().unwrap_or(DEFAULT_TEXT_BYTES).min(MAX_TEXT_BYTES)
 }
 
-/// `{number, parent, type, filename, names, size, attachment, doubtful}`; `m:part_text(part.number)` is its text, HTML without its markup;
-/// `m:part_bytes(part.number)` what it consists of, decoded.
+/// `{number, parent, type, filename, names, size, attachment, doubtful}`; `m:part_text(part.number)` is its text, HTML
+/// without its markup; `m:part_bytes(part.number)` what it consists of, decoded.
 fn part_table(lua: &Lua, index: usize, part: &Part) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.raw_set("number", index + 1)?;
@@ -340,13 +340,13 @@ fn in_list(script: &Script, asking: &mut Asking<'_>, arguments: &MultiValue) -> 
     Ok(LuaValue::Boolean(asking.in_list(&list, &value)?))
 }
 
-/// The list of the name that is the first argument.
+/// The list that the first argument names.
 fn list_of(script: &Script, asking: &Asking<'_>, arguments: &MultiValue) -> Result<RuleList, Failed> {
     let name = node::of_lua(arguments.front().unwrap_or(&LuaValue::Nil))?;
     Ok(script.with_compiler(asking.settings, |compiler| compiler.list(&name))?)
 }
 
-/// Any condition of the language, written as a table.
+/// Evaluates any condition of the language, given as a table.
 fn holds(script: &Script, asking: &mut Asking<'_>, condition: Node) -> Result<LuaValue, Failed> {
     let condition = script.with_compiler(asking.settings, |compiler| compiler.condition(&condition))?;
     let mark = asking.names.mark();

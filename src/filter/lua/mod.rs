@@ -1,8 +1,9 @@
-//! Filters in Lua (Luau, sandboxed): the same words as in YAML, with everything a programming language has between them.
+//! Filters in Lua (Luau, sandboxed). Scripts use the same words as YAML rules, in a full programming language.
 //!
-//! A script is a function of the message and the actions. Actions are collected and carried out only when it returns; on
-//! any error the message is kept. `sandbox.rs` says what a script cannot do, `message.rs` what it sees, `act.rs` what it
-//! can ask for. Every action and every condition is read by the same code as in YAML: a table in Lua is a mapping there.
+//! A script is a function of the message and the actions. Its actions are collected, and carried out only after it
+//! returns. On any error, the message is kept. `sandbox.rs` defines what a script cannot do, `message.rs` what it sees,
+//! and `act.rs` what it can request. The same code as for YAML reads all actions and conditions: a Lua table is a YAML
+//! mapping.
 
 mod act;
 mod expressions;

@@ -1,17 +1,17 @@
-//! Values of Lua as nodes of a rule file, and back.
+//! Converts Lua values to nodes of a rule file, and back.
 
 use mlua::{Lua, Table, Value as LuaValue};
 
 use crate::config::yaml::{Node, Span, Value, YamlKey};
 
-/// How deep tables may be nested.
+/// The maximum nesting depth of tables.
 const MAX_TABLE_DEPTH: usize = 16;
-/// How many values one call may carry.
+/// The maximum number of values in one call.
 const MAX_VALUES: usize = 10_000;
-/// How much text one call may carry, in bytes: what is collected does not count as the script's memory.
-const MOST_TEXT: usize = 256 * 1024;
+/// The maximum length of all text in one call, in bytes. Collected values do not count as memory of the script.
+const MAX_TEXT_BYTES: usize = 256 * 1024;
 
-/// What a call may still carry.
+/// What is left of the limits of a call.
 struct CallBudget {
     values: usize,
     bytes: usize,
@@ -26,9 +26,9 @@ impl CallBudget {
     }
 }
 
-/// A value as it would stand in a rule file.
+/// Converts a Lua value to a node.
 pub(super) fn of_lua(value: &LuaValue) -> mlua::Result<Node> {
-    convert(value, MAX_TABLE_DEPTH, &mut CallBudget { values: MAX_VALUES, bytes: MOST_TEXT })
+    convert(value, MAX_TABLE_DEPTH, &mut CallBudget { values: MAX_VALUES, bytes: MAX_TEXT_BYTES })
 }
 
 /// A text.
@@ -60,7 +60,7 @@ fn convert(value: &LuaValue, depth: usize, left: &mut CallBudget) -> mlua::Resul
     })
 }
 
-/// A table with a first item is a list, any other a mapping, its keys in order.
+/// Converts a table. A table with a first item is a list, any other table is a mapping with sorted keys.
 fn of_table(table: &Table, depth: usize, left: &mut CallBudget) -> mlua::Result<Node> {
     let length = table.raw_len();
     let value = if length > 0 {
@@ -86,7 +86,7 @@ fn of_table(table: &Table, depth: usize, left: &mut CallBudget) -> mlua::Result<
     Ok(Node { value, span: Span::START })
 }
 
-/// A node of a rule file as a script sees it: numbers are numbers, `true` and `false` are booleans unless quoted.
+/// Converts a node to a Lua value. Numbers become numbers, and unquoted `true` and `false` become booleans.
 pub(super) fn to_lua(lua: &Lua, node: &Node) -> mlua::Result<LuaValue> {
     Ok(match &node.value {
         Value::Null | Value::File(_) => LuaValue::Nil,

@@ -1,8 +1,8 @@
-//! What a script cannot do: reach files, programs or the network, keep anything for the next message, use more than
-//! [`MEMORY`], run longer than [`super::super::Settings::script_time`].
+//! The sandbox. A script cannot reach files, programs or the network, keep data for the next message, use more than
+//! [`MEMORY`], or run longer than [`super::super::Settings::script_time`].
 //!
-//! One interpreter for each worker thread, whose own tables are read-only; each message gets a fresh environment. After
-//! a script ran out of time or memory the interpreter is thrown away.
+//! Each worker thread has one interpreter, whose tables are read-only. Each message gets a new environment. If a script
+//! runs out of time or memory, the interpreter is discarded.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ pub(super) const MEMORY: usize = 64 * 1024 * 1024;
 /// between two of them takes longer than going over all memory once.
 const CLOCK_EVERY_INTERRUPTS: u64 = 16;
 
-/// The longest text that is given another case, in bytes: outside of the script's memory.
-const MOST_CHANGED: usize = 8 * 1024 * 1024;
+/// The longest text whose case can be changed, in bytes, because this uses memory outside the limit of the script.
+const MAX_CASED_BYTES: usize = 8 * 1024 * 1024;
 
-/// Of the standard library, what is pure. Everything else is gone.
+/// The pure functions of the standard library. All others are removed.
 const GLOBALS: [&str; 26] = [
     "_VERSION",
     "assert",
@@ -55,15 +55,15 @@ const GLOBALS: [&str; 26] = [
     "unpack",
     "utf8",
 ];
-/// What would make a script's answer depend on more than the message.
+/// Functions whose results depend on more than the message.
 const IMPURE: [(&str, &str); 2] = [("math", "random"), ("math", "randomseed")];
 
-/// `text`: what Lua's own functions do with bytes, by Unicode.
+/// `text`: Unicode versions of Lua's byte functions.
 fn texts(lua: &Lua) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     for (name, case) in [("lower", Case::Lower), ("upper", Case::Upper), ("title", Case::Title)] {
         let change = move |lua: &Lua, text: mlua::LuaString| {
-            if text.as_bytes().len() > MOST_CHANGED {
+            if text.as_bytes().len() > MAX_CASED_BYTES {
                 return Err(mlua::Error::runtime("this text is longer than 8 MB"));
             }
             lua.create_string(change::in_case(&text.to_string_lossy(), case))
@@ -82,9 +82,9 @@ thread_local! {
     static WORKER: RefCell<Option<Sandbox>> = const { RefCell::new(None) };
 }
 
-/// Gives the thread's interpreter to `work`; after a failure it is thrown away.
+/// Calls `work` with the interpreter of this thread. After a failure, the interpreter is discarded.
 pub(super) fn with<T>(work: impl FnOnce(&Sandbox) -> Result<T, Break>) -> Result<T, Break> {
-    // Taken out while it works: a script cannot meet the interpreter it runs in.
+    // The interpreter is taken out while it is used, so that a script cannot start another script in it.
     let mut sandbox = match WORKER.take() {
         Some(sandbox) => sandbox,
         None => Sandbox::new().map_err(|e| Break::Failed(format!("starting Lua: {e}")))?,
@@ -105,12 +105,12 @@ pub(super) struct Sandbox {
     calls: u32,
 }
 
-/// The deadline of the script that runs, and whether it passed.
+/// The deadline of the running script.
 struct ScriptDeadline {
     start: Instant,
     /// Nanoseconds after `start`.
     end: AtomicU64,
-    /// How long the script was given, in nanoseconds.
+    /// The time limit of the script, in nanoseconds.
     given: AtomicU64,
     passed: AtomicBool,
     interrupts: AtomicU64,
@@ -174,7 +174,7 @@ impl Sandbox {
         &self.lua
     }
 
-    /// A table of globals that reads through to the library and keeps what a script writes to itself.
+    /// A new table of globals. It reads from the library, and keeps what the script writes.
     pub(super) fn environment(&self) -> mlua::Result<Table> {
         let environment = self.lua.create_table()?;
         let behind = self.lua.create_table()?;
@@ -184,7 +184,7 @@ impl Sandbox {
         Ok(environment)
     }
 
-    /// `m` and `act` over our three functions.
+    /// Makes `m` and `act` of our three functions.
     pub(super) fn names(&self, field: Function, method: Function, collect: Function) -> mlua::Result<(Table, Table)> {
         let methods: Table = self.lua.named_registry_value("methods")?;
         let words: Table = self.lua.named_registry_value("words")?;
@@ -192,13 +192,13 @@ impl Sandbox {
         self.prelude.call((field, method, collect, methods, words, unknown))
     }
 
-    /// The time of a script begins.
+    /// Starts the time limit of a script.
     pub(super) fn begin(&self, time: Duration) {
         self.clock.given.store(nanoseconds(time), Ordering::Relaxed);
         self.clock.end.store(self.clock.now().saturating_add(nanoseconds(time)), Ordering::Relaxed);
     }
 
-    /// The script waited so long for a program: it gets that time back.
+    /// Extends the time limit by the time that the script waited for a program.
     pub(super) fn give_back(&self, waited: Duration) {
         self.clock.end.fetch_add(nanoseconds(waited), Ordering::Relaxed);
     }
@@ -212,18 +212,19 @@ impl Sandbox {
         self.is_late() || self.calls > 10_000
     }
 
-    /// Between two messages.
+    /// Cleans up between two messages.
     fn tidy(&mut self) {
         self.calls += 1;
         self.clock.end.store(u64::MAX, Ordering::Relaxed);
-        // What a script left behind is collected now when it was much: the next one has its own limit.
+        // If a script left much garbage, it is collected now, because it would count against the limit of the next
+        // script.
         if self.lua.used_memory() > MEMORY / 8 {
             self.lua.gc_collect().ok();
         }
     }
 }
 
-/// `script.lua:3: `, where the innermost function of the script is at work.
+/// The position of the innermost running function of the script: `script.lua:3: `.
 fn place_in(lua: &Lua) -> Option<String> {
     let at = |level| {
         lua.inspect_stack(level, |frame| Some((frame.source().short_src?.into_owned(), frame.current_line()?)))
@@ -233,13 +234,13 @@ fn place_in(lua: &Lua) -> Option<String> {
     Some(format!("{file}:{line}: "))
 }
 
-/// Whether a chunk is a part of the program.
+/// Whether a chunk belongs to mailsluice and not to the user.
 fn is_ours(chunk: &str) -> bool {
     matches!(chunk, "library" | "prelude" | "strict")
 }
 
 fn nanoseconds(time: Duration) -> u64 {
-    // Longer than a century is for ever, and nothing that is added to it may overflow.
+    // More than a century counts as unlimited. Adding to the result must not overflow.
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX / 4).min(u64::MAX / 4)
 }
 
@@ -255,8 +256,8 @@ fn keep_only_what_is_pure(lua: &Lua) -> mlua::Result<()> {
     Ok(())
 }
 
-/// Some functions of the library go on for hours without looking at the clock: `library.lua` puts others in their
-/// place, with the search for plain text that they need.
+/// Replaces library functions that may run for hours without checking the clock. `library.lua` has the new ones; they
+/// use a search for plain text.
 fn replace_what_never_ends(lua: &Lua) -> mlua::Result<()> {
     let plain = lua.create_function(|_, (text, what, from): (mlua::LuaString, mlua::LuaString, Option<i64>)| {
         let (text, what) = (text.as_bytes(), what.as_bytes());
@@ -268,7 +269,7 @@ fn replace_what_never_ends(lua: &Lua) -> mlua::Result<()> {
     lua.load(include_str!("library.lua")).set_name("=library").call::<()>((plain, matches, expand))
 }
 
-/// Mistyped names are errors, in every table of ours and among the globals.
+/// Makes mistyped names an error, in all of our tables and among the globals.
 fn know_the_names(lua: &Lua) -> mlua::Result<()> {
     let unknown = lua.create_function(|_, (kind, name, others): (String, mlua::Value, Option<Vec<String>>)| {
         Ok(unknown::unknown(&kind, &name, &others.unwrap_or_default()))
@@ -280,14 +281,14 @@ fn know_the_names(lua: &Lua) -> mlua::Result<()> {
     lua.set_named_registry_value("kinds", kinds)
 }
 
-/// Makes a table one of a kind whose fields are known: see [`unknown`].
+/// Gives a table a kind whose fields are known; see [`unknown`].
 pub(super) fn of_kind(lua: &Lua, kind: &str, table: Table) -> mlua::Result<Table> {
     let kinds: Table = lua.named_registry_value("kinds")?;
     table.set_metatable(kinds.raw_get(kind)?)?;
     Ok(table)
 }
 
-/// For a function of ours that could go on for long: an error when the time of the script is over.
+/// Fails if the time limit of the script is over. For our functions that may run for long.
 pub(super) fn look_at_the_clock(lua: &Lua) -> mlua::Result<()> {
     let clock = lua.app_data_ref::<Arc<ScriptDeadline>>().map(|clock| Arc::clone(&clock));
     clock.map_or(Ok(()), |clock| clock.check(lua))
@@ -298,7 +299,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> + Clone {
     GLOBALS.into_iter().chain(["re", "text", "json", "path", "param", "KB", "MB"])
 }
 
-/// Where the text is, as Lua counts: from 1, or from the end with -1.
+/// The position of the text as Lua counts: from 1, or from the end with -1.
 fn plain_find(text: &[u8], what: &[u8], from: i64) -> Option<usize> {
     let length = i64::try_from(text.len()).unwrap_or(i64::MAX);
     let from = match from {
@@ -310,12 +311,12 @@ fn plain_find(text: &[u8], what: &[u8], from: i64) -> Option<usize> {
     Some(start + memchr::memmem::find(text.get(start..)?, what)? + 1)
 }
 
-/// Our own few globals: `re`, `text`, `json`, `path`, `KB`, `MB`.
+/// Adds our globals: `re`, `text`, `json`, `path`, `KB`, `MB`.
 fn add_ours(lua: &Lua) -> mlua::Result<()> {
     let globals = lua.globals();
     globals.set("KB", 1024)?;
     globals.set("MB", 1024 * 1024)?;
-    // A value as one component of a folder name.
+    // `path` makes a value one component of a folder name.
     globals.set("path", lua.create_function(|_, text: String| Ok(text.replace(['/', '\0'], "_")))?)?;
     let re = lua.create_table()?;
     re.set("match", lua.create_function(expressions::first)?)?;
@@ -339,17 +340,17 @@ fn add_ours(lua: &Lua) -> mlua::Result<()> {
     lua.set_named_registry_value("words", set(words.collect())?)
 }
 
-// What scripts try against this is in `tests/it/scripts.rs`.
+// Attacks by scripts are tested in `tests/it/scripts.rs`.
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Every global there is, not only those whose names somebody thought of.
+    /// Checks all globals, not only the known ones.
     #[test]
     fn s3_there_are_no_other_globals() {
         let names = with(|sandbox| {
             let globals: Table = sandbox.lua().globals();
-            // What scripts read through to stands behind the table of this thread.
+            // Scripts read from the table behind the globals of this thread.
             let behind: Table = globals.metatable().and_then(|table| table.get("__index").ok()).unwrap();
             let names =
                 |table: &Table| -> Vec<String> { table.pairs::<String, mlua::Value>().map(|p| p.unwrap().0).collect() };

@@ -26,9 +26,9 @@ pub(in crate::filter) struct Script {
     /// The file's name, or the place of the text in its rule file.
     pub(in crate::filter) name: String,
     bytecode: Vec<u8>,
-    /// A text in a rule file: it uses `m` and `act` and is no function of them.
+    /// A text in a rule file. It uses `m` and `act` directly instead of returning a function.
     is_inline: bool,
-    /// What the user wrote: the script alone, not the rule file around it.
+    /// The text of the script, without the rule file around it.
     text: String,
     param: Vec<(String, Node)>,
     lists: BTreeMap<String, RuleList>,
@@ -37,8 +37,8 @@ pub(in crate::filter) struct Script {
     late: AtomicU32,
 }
 
-/// A script that ran out of time this often gets a tenth of the time from then on: otherwise, a sender who knows how to make it slow could
-/// delay an account for as long as he sends mail.
+/// A script that ran out of time this often gets a tenth of the time from then on: otherwise, a sender who knows how to
+/// make it slow could delay an account for as long as he sends mail.
 const MAX_SLOW_RUNS: u32 = 10;
 
 impl fmt::Debug for Script {
@@ -72,7 +72,7 @@ impl Script {
         }
     }
 
-    /// What stands behind `lua`: an included file, or a text.
+    /// Compiles the value of `lua`: an included file, or a text.
     pub(in crate::filter) fn of_node(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<Self> {
         if let Value::File(file) = &node.value
             && let FilterSource::Lua(script) = &**file
@@ -91,7 +91,7 @@ impl Script {
             reader::mismatch(node, "a script in Lua (a text)", &mut compiler.problems);
             return None;
         };
-        // An expression becomes what is returned; anything else is statements.
+        // An expression is returned; otherwise, the text consists of statements.
         let compiled = bytecode(&format!("return {text}")).or_else(|_| bytecode(text));
         match compiled {
             Ok(bytecode) => {
@@ -126,7 +126,7 @@ impl Script {
         Self { name, bytecode, text, is_inline, param, lists: lists.clone(), file, late: AtomicU32::new(0) }
     }
 
-    /// Runs it as a condition: whether what it returns is true.
+    /// Runs it as a condition: whether it returns a true value.
     pub(in crate::filter) fn holds(&self, asking: &mut Asking<'_>) -> Result<bool, Break> {
         let (returned, actions) = self.call(asking, true)?;
         if !actions.is_empty() {
@@ -135,7 +135,7 @@ impl Script {
         Ok(returned)
     }
 
-    /// Runs it as a filter, and then carries out what it asked for.
+    /// Runs it as a filter, then carries out its actions.
     pub(in crate::filter) fn filter(&self, run: &mut Run<'_>) -> Result<(), Break> {
         let (_, actions) = self.call(&mut run.asking, false)?;
         for action in &actions {
@@ -149,7 +149,7 @@ impl Script {
         Ok(())
     }
 
-    /// Runs it in a fresh environment. What it returned, as true or false, and the actions it collected.
+    /// Runs it in a new environment. Returns whether its result is true, and the collected actions.
     pub(super) fn call(
         &self,
         asking: &mut Asking<'_>,
@@ -161,7 +161,7 @@ impl Script {
             let shared = RefCell::new(asking);
             let result = self.run(sandbox, &shared, &collected, &broken, is_condition);
             self.late.fetch_add(u32::from(sandbox.is_late()), Ordering::Relaxed);
-            // A fact that could not be answered is no fault of the script, even if the script caught the error.
+            // If a fact could not be answered, the script is not at fault, even if it caught the error.
             if let Some(broken) = broken.into_inner() {
                 return Err(self.by_us(broken));
             }
@@ -172,7 +172,7 @@ impl Script {
         })
     }
 
-    /// A failure says which script it was.
+    /// Adds the name of the script to a failure.
     fn by_us(&self, broken: Break) -> Break {
         match broken {
             Break::Failed(cause) if !cause.contains(&self.name) => Break::Failed(format!("{}: {cause}", self.name)),
@@ -246,7 +246,7 @@ impl Script {
         sandbox::of_kind(lua, "param", table)
     }
 
-    /// Something that reads nodes as the rule file around the script would.
+    /// Calls `read` with a compiler that reads nodes as the rule file around the script would.
     pub(super) fn with_compiler<T>(
         &self,
         settings: &Settings,
@@ -283,7 +283,7 @@ impl Script {
     }
 }
 
-/// Whether a text holds an address or option, and not just a longer one that ends or begins with it.
+/// Whether a text contains an address or option as a whole, and not only as a part of a longer one.
 fn stands_in(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || ".-_+@%=~&!#$*/?^".contains(c);
     !word.is_empty()
@@ -301,7 +301,7 @@ fn stands_below(node: &Node, word: &str) -> bool {
     }
 }
 
-/// Whether a script holds this as a text of its own, in quotes or in brackets: a variable of that name is none.
+/// Whether a script contains this as a literal in quotes or brackets. A variable of that name does not count.
 fn is_quoted_in(script: &str, text: &str) -> bool {
     let quotes = [("\"", "\""), ("'", "'"), ("[[", "]]")];
     let is_quoted =
@@ -313,7 +313,7 @@ fn truth(value: &LuaValue) -> mlua::Result<bool> {
     Ok(!matches!(value, LuaValue::Nil | LuaValue::Boolean(false)))
 }
 
-/// What goes wrong while a script asks: an error in Lua, or the end of the walk.
+/// Why a call from a script fails: an error in Lua, or the end of the walk over the rules.
 pub(super) enum Failed {
     Lua(mlua::Error),
     Break(Break),
@@ -357,7 +357,7 @@ fn place_of(error: &mlua::Error) -> (usize, String) {
         error => error.to_string(),
     };
     let text = text.lines().next().unwrap_or_default();
-    // The number stands between two colons; what stands before it differs from one way to compile to the other.
+    // The line number is between two colons. The text before it depends on how the script was compiled.
     let mut rest = text;
     while let Some((number, message)) = rest.split_once(':') {
         if let Ok(line) = number.trim().parse::<usize>() {
@@ -368,7 +368,7 @@ fn place_of(error: &mlua::Error) -> (usize, String) {
     (1, text.trim_start_matches("syntax error: ").to_owned())
 }
 
-/// An error of a running script in one line, with file and line where Lua names them.
+/// An error of a running script in one line, with file and line if Lua names them.
 fn in_words(error: &mlua::Error, name: &str) -> String {
     let text = match error {
         mlua::Error::CallbackError { cause, traceback } => {

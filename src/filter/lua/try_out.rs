@@ -1,4 +1,4 @@
-//! `check` calls each script once, with an ordinary letter: a name that is none is found before mail comes.
+//! `check` runs each script once with an ordinary message, so that undefined names are found before mail arrives.
 
 use std::sync::Arc;
 
@@ -12,13 +12,14 @@ use crate::config::problem::Problems;
 use crate::config::yaml::Span;
 use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin};
 
-/// What every script should be able to look at.
+/// The message, which every script should be able to process.
 const LETTER: &[u8] =
     b"Return-Path: <ann@example.org>\nFrom: Ann <ann@example.org>\nTo: me@example.com\nSubject: Hello\n\
 Date: Mon, 23 Nov 2026 12:00:00 +0000\nMessage-ID: <1@example.org>\n\nHello,\nsee you tomorrow.\nAnn\n";
 
 impl Script {
-    /// Says how the script fails for an ordinary letter. `at`: the place of a text in a rule file; else the line counts.
+    /// Reports how the script fails for an ordinary message. `at` is the position of a text in a rule file; for a file,
+    /// the line in the failure is used.
     pub(super) fn try_out(&self, settings: &Settings, at: Option<Span>, problems: &mut Problems) {
         if !settings.tries_scripts {
             return;
@@ -40,7 +41,7 @@ impl Script {
         }
     }
 
-    /// The line that a failure names, and the failure without it.
+    /// The line in a failure, and the failure without it.
     fn line_of(&self, cause: &str) -> (usize, String) {
         let rest = cause.strip_prefix(self.name.as_str()).and_then(|rest| rest.strip_prefix(':'));
         let split = rest.and_then(|rest| rest.trim_start().split_once(':'));
@@ -51,7 +52,7 @@ impl Script {
     }
 }
 
-/// Whether another message might do: the letter lacks something. A function that is not there is there for no message.
+/// Whether another message might work, because this one lacks something. An undefined function fails for all messages.
 fn is_of_the_letter(cause: &str) -> bool {
     cause.contains("attempt to") && !cause.contains("attempt to call a nil value")
 }

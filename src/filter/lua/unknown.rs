@@ -1,4 +1,4 @@
-//! What is said about a name that is not there, with the one that was meant.
+//! The error for an undefined name, with a suggestion.
 
 use mlua::{Lua, Table, Value as LuaValue};
 
@@ -8,7 +8,7 @@ use crate::clean;
 use crate::config::reader;
 use crate::filter::actions;
 
-/// The kinds of tables whose fields are known: `#` makes one a list.
+/// The kinds of tables whose fields are known. `#` marks a list.
 const TABLE_FIELDS: [(&str, &[&str]); 9] = [
     ("address", &["addr", "name", "localpart", "domain", "user", "detail"]),
     ("addresses", &["#"]),
@@ -24,7 +24,7 @@ const TABLE_FIELDS: [(&str, &[&str]); 9] = [
     ("answer", &["code", "out", "failed", "not_asked"]),
 ];
 
-/// What people know from Lua elsewhere, and what stands in its place here.
+/// Names that people know from other Lua programs, and what to use instead.
 const LUA_ELSEWHERE: [(&str, &str); 14] = [
     ("print", "act.log(…) writes a line into the journal"),
     ("os", "the time is m.now, that of the message m.date, and m.age is how old it is; m.now.unix is in seconds"),
@@ -53,7 +53,7 @@ pub(super) fn kinds(lua: &Lua) -> mlua::Result<Table> {
     Ok(kinds)
 }
 
-/// The sentence about what a table of some kind does not have, whatever was looked for.
+/// The error for a key of any type that a table of some kind does not have.
 pub(super) fn unknown(kind: &str, name: &LuaValue, others: &[String]) -> String {
     let name = match name {
         LuaValue::String(name) => clean::short(&name.to_string_lossy(), 40),
@@ -64,7 +64,7 @@ pub(super) fn unknown(kind: &str, name: &LuaValue, others: &[String]) -> String 
     sentence(kind, &name, others)
 }
 
-/// The same for a name.
+/// The error for a name that a table of some kind does not have.
 pub(super) fn sentence(kind: &str, name: &str, others: &[String]) -> String {
     let words = || actions::ACTION_WORDS.iter().map(|word| word.key.0).filter(|word| !matches!(*word, "lua" | "set"));
     match kind {

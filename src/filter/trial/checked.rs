@@ -1,10 +1,10 @@
-//! What a test says in vain.
+//! Reports settings of a test that have no effect.
 
 use super::super::engine::Engine;
 use crate::config::problem::Problems;
 use crate::config::yaml::{Node, Value};
 
-/// A list that the rules cannot ask, or that is not in the state, would be filled in vain.
+/// Reports lists that the rules do not use, or that are not in the database.
 pub(super) fn check_lists(test: &Node, engine: &Engine, problems: &mut Problems) {
     let Some(Value::Map(lists)) = test.get("lists").map(|node| &node.value) else { return };
     let known = engine.database_lists();
@@ -19,7 +19,7 @@ pub(super) fn check_lists(test: &Node, engine: &Engine, problems: &mut Problems)
     }
 }
 
-/// The rules of a config are compiled with the config's own settings.
+/// Reports settings that apply only to the tests of rule files. The rules of a config use the settings of the config.
 pub(super) fn only_of_files(test: &Node, problems: &mut Problems) {
     for (key, at) in [("me", test.get("me")), ("trust", test.get("trust"))] {
         if let Some(node) = at {

@@ -1,4 +1,4 @@
-//! What a test expects, and how what came differs from it.
+//! What a test expects, and how the result differs from it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -38,8 +38,8 @@ pub(super) static EXPECT: Shape = Shape {
     ],
 };
 
-/// What a test expects. What it does not mention may be anything, but for what matters most: nothing is told unless
-/// `tells` says so, and where nothing is said of folders, mbox, discard, defer or tells, the message is kept.
+/// What a test expects. What it does not mention may be anything, with two exceptions: nothing may be sent unless
+/// `tells` says so, and if folders, mbox, discard, defer and tells are all missing, the message must be kept.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
     places: Option<BTreeSet<String>>,
@@ -47,7 +47,7 @@ pub(super) struct Expected {
     defer: bool,
     tells: Vec<String>,
     no_reply: Option<String>,
-    /// One value is that of the first field of the name, several are those of all.
+    /// One value is compared with the first field of the name, several values with all fields.
     headers: Vec<(String, Vec<String>)>,
     rules: Option<Vec<String>>,
     log: Vec<String>,
@@ -102,7 +102,7 @@ impl Expected {
         Some(expected)
     }
 
-    /// `- lists/rust` was expected and did not come, `+ INBOX` came.
+    /// The differences: `- lists/rust` was expected but is missing, `+ INBOX` was not expected.
     pub(super) fn difference(&self, decision: &Result<Decision, Deferral>, message: &Arc<Message>) -> Vec<String> {
         let mut lines = Vec::new();
         let decision = match (decision, self.defer) {
@@ -185,7 +185,7 @@ impl Expected {
     }
 }
 
-/// Texts; an empty list is none.
+/// Reads texts. An empty list is allowed.
 fn texts(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
     if is_empty(node) { Some(Vec::new()) } else { reader::texts(node, "a text, or a list of texts", problems) }
 }

@@ -1,4 +1,4 @@
-//! The message of a test: from header fields and a few words to bytes.
+//! Builds the message of a test from header fields and contents.
 
 use super::named;
 use crate::config::problem::Problems;
@@ -6,8 +6,8 @@ use crate::config::reader;
 use crate::config::yaml::{Node, Value};
 use crate::message::is_field_name;
 
-/// Builds it. `body`, `html` and `attachments` are the contents, everything else is a field; a list is a field several
-/// times.
+/// Builds the message. `body`, `html` and `attachments` are the contents, all other keys are fields. A list repeats a
+/// field.
 pub(super) fn build(node: &Node, problems: &mut Problems) -> Option<Vec<u8>> {
     let mut head = String::new();
     let (mut body, mut html, mut attachments) = (None, None, Vec::new());

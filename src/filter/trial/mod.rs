@@ -1,5 +1,5 @@
-//! The `tests:` of a rule file: a message, what the world answers, and what the rules should decide. `mailsluice test`
-//! runs them, and so do the tests of the shipped filters.
+//! The `tests:` of a rule file: a message, the answers of the world, and the expected decision. `mailsluice test` runs
+//! them, and the tests of the shipped filters use them too.
 
 mod checked;
 mod expect;
@@ -17,12 +17,10 @@ use self::checked::{check_lists, only_of_files};
 use self::one::Trial;
 use super::engine::Engine;
 use super::trace::Trace;
-use crate::config::FilterSource;
-use crate::config::Settings;
-use crate::config::filters;
 use crate::config::problem::{Problem, Problems, Severity, SourceFile};
 use crate::config::reader::{self, Base, MapReader, Shape, TEXTS, Takes};
 use crate::config::yaml::{Node, Span, Value};
+use crate::config::{FilterSource, Settings, filters};
 
 /// One test.
 pub(super) static TEST: Shape = Shape {
@@ -79,26 +77,26 @@ pub(super) static TEST: Shape = Shape {
 /// The sections of tests.
 pub(super) static SECTIONS: [&Shape; 3] = [&told::ANSWER, &told::HELD, &expect::EXPECT];
 
-/// How a file that a test names is read.
+/// Reads a file that a test names.
 pub type TestFileReader<'o> = &'o dyn Fn(&Path) -> io::Result<Vec<u8>>;
 
-/// What came of one test.
+/// The result of one test.
 #[derive(Debug)]
 pub struct TestVerdict {
-    /// Its name.
+    /// The name of the test.
     pub name: String,
     /// Its file.
     pub source: Arc<SourceFile>,
     /// Its line in it.
     pub line: usize,
-    /// What was expected and did not come, or came unexpectedly: lines with `-` and `+`. Empty when it passed.
+    /// What is missing or unexpected: lines with `-` and `+`. Empty if the test passed.
     pub difference: Vec<String>,
     /// How the rules decided.
     pub trace: Trace,
 }
 
 impl TestVerdict {
-    /// Whether all was as expected.
+    /// Whether the result was as expected.
     pub fn passed(&self) -> bool {
         self.difference.is_empty()
     }
@@ -129,7 +127,7 @@ pub fn run(
     })
 }
 
-/// Runs the tests beside a script: they stand in a file of their own, `NAME.tests.yaml`.
+/// Runs the tests of a script, which are in the file `NAME.tests.yaml`.
 pub fn run_script(
     script: &FilterSource,
     beside: &FilterSource,
@@ -145,7 +143,7 @@ pub fn run_script(
     })
 }
 
-/// Reads a script that has no tests, its parameters at their defaults.
+/// Checks a script without tests, with default parameters.
 pub fn check_script(script: &FilterSource, settings: &Settings) -> Result<(), Vec<Problem>> {
     let FilterSource::Lua(script) = script else { return Ok(()) };
     let mut problems = Problems::new(&script.source);
@@ -179,11 +177,11 @@ fn run_with(
     let items = tests.and_then(|node| reader::list(node, "a list of tests", &mut problems)).unwrap_or_default();
     let mut verdicts = Vec::new();
     if items.is_empty() {
-        // Rules without a test can be wrong all the same.
+        // Rules without tests are compiled too, because they may have errors.
         engine(&Node { value: Value::Null, span: Span::START }, &mut problems);
     }
     for node in items {
-        // What is wrong with the rules is said once.
+        // Errors in the rules are reported only once.
         let Some(engine) = engine(node, &mut problems) else { break };
         check_lists(node, &engine, &mut problems);
         if let Some(trial) = Trial::read(node, base, open, &mut problems) {
@@ -193,7 +191,8 @@ fn run_with(
     if problems.has_errors() { Err(problems.into_vec()) } else { Ok(verdicts) }
 }
 
-/// Runs the tests of a config: `engine` finds the rules of an account, `None` those for accounts without their own.
+/// Runs the tests of a config. `engine` finds the rules of an account, or with `None` the rules for accounts without
+/// rules.
 pub fn run_config<'e>(
     config: &crate::config::Config,
     open: TestFileReader<'_>,
@@ -229,7 +228,7 @@ fn compile(source: FilterSource, settings: &Settings, problems: &mut Problems) -
     }
 }
 
-/// Names of one's own with values of one kind.
+/// Reads a mapping from user-defined names to values of one type.
 fn named<'n>(node: &'n Node, expected: &str, problems: &mut Problems) -> &'n [(crate::config::yaml::YamlKey, Node)] {
     match &node.value {
         Value::Map(entries) => entries,

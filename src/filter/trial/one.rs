@@ -1,4 +1,4 @@
-//! One test: read, and run.
+//! Reads and runs one test.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::message::{Bytes, Envelope, Flags, Key, Message, Origin, to_lf};
 /// The largest message that a test can ask for, in bytes.
 const MAX_MESSAGE_BYTES: u64 = 100 * 1024 * 1024;
 
-/// A test as it is meant.
+/// A parsed test.
 pub(super) struct Trial {
     name: String,
     line: usize,
@@ -65,7 +65,7 @@ impl Trial {
     }
 }
 
-/// The message made so large by lines at its end.
+/// Pads the message to a size by adding lines at its end.
 fn padded(mut bytes: Vec<u8>, size: u64) -> Vec<u8> {
     let size = usize::try_from(size.min(MAX_MESSAGE_BYTES)).unwrap_or(0);
     if bytes.len() < size {
@@ -76,7 +76,7 @@ fn padded(mut bytes: Vec<u8>, size: u64) -> Vec<u8> {
     bytes
 }
 
-/// Flags and keywords.
+/// Reads flags and keywords.
 pub(super) fn flags(node: &Node, problems: &mut Problems) -> Option<Flags> {
     let mut flags = Flags::default();
     for word in reader::texts(node, "a flag, or a list of flags", problems)? {

@@ -1,4 +1,4 @@
-//! The world of a test: it answers what it was told, and starts nothing.
+//! The world of a test. It gives the answers that the test defines and starts no programs.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,7 +39,7 @@ pub(super) static HELD: Shape = Shape {
     ],
 };
 
-/// Answers from what a test, or whoever explains a message, was told.
+/// Gives the answers that a test or `explain` defines.
 #[derive(Clone, Debug)]
 pub struct ToldFacts {
     /// The time.
@@ -52,18 +52,18 @@ pub struct ToldFacts {
     pub seen: HashSet<String>,
     /// Senders that were answered before, under any handle.
     pub answered: HashSet<String>,
-    /// The last numbers of counters; of one that counts per key, `counter key`.
+    /// The last numbers of counters. A counter with a key is named `counter key`.
     pub numbers: HashMap<String, u64>,
     /// How many messages were counted under a key, whatever the handle.
     pub counted: HashMap<String, u64>,
-    /// The local folders that are there, by their names.
+    /// The existing local folders by name.
     pub folders: BTreeMap<String, Contents>,
     /// Programs that were asked and have no answer, by their name without folders.
     pub unanswered: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Default for ToldFacts {
-    /// Noon of an ordinary Monday, and nothing known.
+    /// Noon on an ordinary Monday, with nothing known.
     fn default() -> Self {
         let now = civil::datetime(2026, 11, 23, 12, 0, 0, 0).to_zoned(TimeZone::system()).unwrap_or_default();
         Self {
@@ -133,7 +133,7 @@ fn texts(node: &Node, problems: &mut Problems) -> Vec<String> {
     reader::texts(node, "a text, or a list of texts", problems).unwrap_or_default()
 }
 
-/// A list of folders, or each with what is in it.
+/// Reads a list of folders, or a mapping from folders to their contents.
 fn folders(node: &Node, problems: &mut Problems) -> BTreeMap<String, Contents> {
     if !matches!(node.value, Value::Map(_)) {
         return texts(node, problems).into_iter().map(|name| (name, Contents::default())).collect();
@@ -157,7 +157,7 @@ fn answer(node: &Node, problems: &mut Problems) -> Option<FactAnswer> {
     map.is_map().then(|| FactAnswer::Ended { code: i32::try_from(code).unwrap_or(0), out })
 }
 
-/// `2026-12-24 18:00`, local time; a day alone is its noon.
+/// Reads `2026-12-24 18:00` in local time. A date without a time means noon.
 pub(super) fn moment(node: &Node, problems: &mut Problems) -> Option<Zoned> {
     let read = node.as_text().and_then(|text| {
         let text = if text.len() == 10 { format!("{text}T12:00") } else { text.replace(' ', "T") };
@@ -193,7 +193,7 @@ impl Facts for ToldFacts {
         Ok(self.counted.get(&of.key).copied().unwrap_or_default())
     }
 
-    /// Of a file, what it held when the rules were read; of a program, what the test says that it answers.
+    /// For a file, its entries when the rules were read; for a program, the answer that the test defines.
     fn folder(&self, folder: &FolderName) -> Result<Option<Contents>, Unanswered> {
         Ok(self.folders.get(&folder.to_string()).copied())
     }
