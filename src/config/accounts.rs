@@ -31,7 +31,7 @@ pub(super) static SHAPE: Shape = Shape {
     keys: &[
         (
             "address",
-            "Your address at a provider that is known (docs/providers.md): it gives `imap`, `user` and, unless `relays` has one of the account's name or `default`, the way out; what is written beside it counts instead.",
+            "Your address at a known provider (docs/providers.md). It sets `imap` and `user`, and makes a relay unless `relays` has one with the account's name or `default`. Other keys of the account override what it sets.",
             Takes::Text,
         ),
         ("protocol", "Beside `address`: `imap` (default) or `pop3`.", Takes::Word(&["imap", "pop3"])),
@@ -45,17 +45,17 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "token",
-            "In the place of `password`: what gives an OAuth2 access token, like {command: [oama, access, me@gmail.com]}. Gmail and Microsoft take it (OAUTHBEARER, XOAUTH2).",
+            "Instead of `password`: a command that prints an OAuth2 access token, like {command: [oama, access, me@gmail.com]}. Gmail and Microsoft accept it (OAUTHBEARER, XOAUTH2).",
             Takes::Section(&secret::SHAPE),
         ),
         (
             "oauth2",
-            "In the place of `password`: the provider at which `mailsluice login ACCOUNT` signs in once, `google`, `microsoft`, `yahoo`, `fastmail` or `yandex`, or {provider:, client_id:, client_secret:, …}. From then on access tokens are made as they are needed.",
+            "In the place of `password`: the provider at which `mailsluice login ACCOUNT` signs in once, `google`, `microsoft`, `yahoo`, `fastmail` or `yandex`, or {provider:, client_id:, client_secret:, …}. After that, access tokens are renewed as needed.",
             super::oauth::OAUTH2_TAKES,
         ),
         (
             "auth",
-            "The only mechanism to log in by. Default: the strongest that the server offers. `external`: by the `client_cert` of the server.",
+            "The SASL mechanism to use. Default: the strongest that the server offers. `external`: the `client_cert` of the server.",
             Takes::Word(auth::MECHANISM_WORDS),
         ),
         (
@@ -66,7 +66,7 @@ pub(super) static SHAPE: Shape = Shape {
         ("except", "IMAP: patterns and roles of folders to leave out.", TEXTS),
         (
             "labels",
-            "IMAP: `keywords` takes Gmail's labels for keywords, which rules ask by `flag`; `off` (default).",
+            "IMAP: `keywords` turns Gmail's labels into keywords, which `flag` tests; `off` (default).",
             Takes::Word(&["keywords", "off"]),
         ),
         (
@@ -81,13 +81,13 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "retention",
-            "Fetched mail on the server: `keep` (default), `delete`, `mark_seen`, {delete_after: 14d}, {move_to: FOLDER}. It holds for what earlier runs fetched, too.",
+            "Fetched mail on the server: `keep` (default), `delete`, `mark_seen`, {delete_after: 14d}, {move_to: FOLDER}. It applies to mail of earlier runs too.",
             Takes::Either(&[Takes::Word(&["keep", "delete", "mark_seen"]), Takes::Section(&retention::SHAPE)]),
         ),
         ("poll", "The time between two passes of `mailsluice run`, at least 1s. Default: 5m.", Takes::Duration),
         (
             "push",
-            "IMAP: the folders whose news `mailsluice run` has from the server at once: `all` that are fetched (default), a list of names and patterns, or `off`.",
+            "IMAP: the folders for which the server reports new mail at once to `mailsluice run`: `all` that are fetched (default), a list of names and patterns, or `off`.",
             TEXTS,
         ),
         (
@@ -109,12 +109,12 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "apop",
-            "POP3: `true` logs in by APOP only, `false` never. Default: without TLS, where the server has nothing better.",
+            "POP3: `true` logs in by APOP only, `false` never. Default: only without TLS, if the server offers nothing better.",
             Takes::Flag,
         ),
         (
             "relay",
-            "The relay that carries what rules tell about mail of this account, unless they name one. Default: `default`.",
+            "The relay for what rules send because of mail of this account, unless they name one. Default: `default`.",
             Takes::Text,
         ),
         ("filters", "The filters for this account, instead of the config's own `filters` and `rules`.", FILTERS),

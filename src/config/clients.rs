@@ -19,7 +19,7 @@ const OF_SYSTEM: &str = "/etc/mailsluice";
 pub(super) static SHAPE: Shape = Shape {
     what: "a client in `clients.yaml`",
     keys: &[
-        ("client_id", "By what the provider knows this program.", Takes::Text),
+        ("client_id", "The id under which this program is registered with the provider.", Takes::Text),
         (
             "client_secret",
             "What belongs to it, if the provider gave one. A desktop program's is no secret: the file may be open to all.",

@@ -34,12 +34,12 @@ pub(super) static HEAD: Shape = Shape {
         ("about", "What the filter does, in one line.", Takes::Text),
         (
             "parameters",
-            "What whoever includes it may set: `param.name` is the value.",
+            "What a config that uses it may set: `param.name` is the value.",
             Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&parameters::SHAPE)])),
         ),
         (
             "lists",
-            "Lists that the script asks and adds to; `${name}` in a name is the value of a parameter.",
+            "Lists that the script looks up and changes; `${name}` in a name is the value of a parameter.",
             Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
         ),
     ],

@@ -10,17 +10,17 @@ pub(super) static SHAPE: Shape = Shape {
     keys: &[
         (
             "forwards_per_message",
-            "To so many addresses one message is forwarded, 1 to 100; it is kept instead of going to more. Default: 4.",
+            "The most addresses that one message is forwarded to, 1 to 100; a forward to more is not made, and the message is kept. Default: 4.",
             Takes::Number,
         ),
         (
             "answers_per_hour",
-            "So many answers leave within an hour, 1 to 1000; the rest waits. Default: 50.",
+            "The most answers that are sent in an hour, 1 to 1000; the others wait. Default: 50.",
             Takes::Number,
         ),
         (
             "forwards_per_day",
-            "So many forwards leave within a day, 1 to 100000; the rest waits. Default: 1000.",
+            "The most forwards that are sent in a day, 1 to 100000; the others wait. Default: 1000.",
             Takes::Number,
         ),
     ],

@@ -31,7 +31,7 @@ pub static SHAPE: Shape = Shape {
             "A program that writes the entries as a file has them: [khard, email, --parsable]; no shell.",
             TEXTS,
         ),
-        ("every", "How often the program is asked again. Default: 1h.", Takes::Duration),
+        ("every", "How often the program runs again. Default: 1h.", Takes::Duration),
         (
             "format",
             "`lines`, `csv` or `vcard`. Default: by the name of the file, else `lines`.",

@@ -52,10 +52,10 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "relays",
-            "The ways by which mail leaves: each a name with its settings; `default` is taken when a rule names none.",
+            "Where mail is sent through: each a name with its settings; `default` is used where a rule names none.",
             Takes::Named(&Takes::Section(&relays::SHAPE)),
         ),
-        ("limits", "How much goes out at most: {forwards_per_message:, …}.", Takes::Section(&limits::SHAPE)),
+        ("limits", "The most that is sent: {forwards_per_message:, …}.", Takes::Section(&limits::SHAPE)),
         (
             "filters",
             "The filters for every account that names none of its own, in order: shipped ones by name, your own by file.",
@@ -63,17 +63,17 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "rules",
-            "Rules written right here; they come after those of `filters`.",
+            "Rules; they run after those of `filters`.",
             Takes::List(&Takes::Rules("a rule")),
         ),
         (
             "maintenance",
-            "Rules for mail that is here, each for its folders and run again and again.",
+            "Rules for mail in local folders, run at intervals.",
             Takes::List(&Takes::Section(&maintenance::SHAPE)),
         ),
         (
             "lists",
-            "Lists that rules ask and add to, for all rule files.",
+            "Lists that rules look up and change, for all rule files.",
             Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
         ),
         ("tests", "What rules should decide, checked by `mailsluice test`.", Takes::List(&Takes::Rules("a test"))),

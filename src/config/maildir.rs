@@ -22,23 +22,23 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "encoding",
-            "How names beyond ASCII stand there: `utf8` (default), which mutt shows as it is and Dovecot reads with `:UTF-8` at the end of \
-             its `mail_location`, or `utf7`, as over IMAP, which Dovecot and Courier read without a word. Changing it renames nothing.",
+            "How names beyond ASCII are written on disk: `utf8` (default), which mutt shows and Dovecot reads with `:UTF-8` at the end of \
+             its `mail_location`; or `utf7`, as in IMAP, which Dovecot and Courier read without a setting. Changing it renames nothing.",
             Takes::Word(&["utf8", "utf7"]),
         ),
         (
             "roles",
-            "What the folders are called that rules name by what they are for (RFC 6154): {junk: Spam}. Default: `Archive`, `Drafts`, `Junk`, `Sent`, `Trash`. A rule writes `\\Junk`.",
+            "The names of the folders for special uses (RFC 6154): {junk: Spam}. Default: `Archive`, `Drafts`, `Junk`, `Sent`, `Trash`. A rule writes `\\Junk`.",
             Takes::Named(&Takes::Text),
         ),
         (
             "roots",
-            "Folders that lie elsewhere with all that is below them: {shared: /srv/mail/team}. A link in the mail root leads there; when one is away, nothing is filed anywhere. With `layout: fs`.",
+            "Folders that are stored elsewhere, with all folders below them: {shared: /srv/mail/team}. The mail root gets a link to each; while one cannot be reached, nothing is filed at all. Only with `layout: fs`.",
             Takes::Named(&Takes::Text),
         ),
         (
             "modes",
-            "Who may read what is filed in a folder and below it: {shared: \"0660\"}. Directories are entered by whoever may read. Default: you alone. What is there already keeps its mode, and the mail root has to let them pass (`chmod g+x`). The group is that of the directory above, where it hands it on (`chmod g+s`).",
+            "The mode of the files in a folder and below it: {shared: \"0660\"}. Default: only you can read them. Directories get the matching mode; files that exist already keep theirs. Others also need access to the mail root (`chmod g+x`). The group is that of the directory above if that has the setgid bit (`chmod g+s`).",
             Takes::Named(&Takes::Text),
         ),
     ],

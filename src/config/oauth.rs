@@ -26,12 +26,12 @@ pub static SHAPE: Shape = Shape {
     keys: &[
         (
             "provider",
-            "`google`, `microsoft`, `yahoo`, `fastmail` or `yandex`. Any other one is described by `authorize`, `token` and `scope`.",
+            "`google`, `microsoft`, `yahoo`, `fastmail` or `yandex`. For any other, set `authorize`, `token` and `scope`.",
             Takes::Word(&NAMES),
         ),
         (
             "client_id",
-            "By what the provider knows this program. Default: what `clients.yaml` has for the provider, beside the config file or in /etc/mailsluice. `mailsluice login ACCOUNT` says how to get one.",
+            "The id under which this program is registered with the provider. Default: what `clients.yaml` has for the provider, beside the config file or in /etc/mailsluice. `mailsluice login ACCOUNT` says how to get one.",
             Takes::Text,
         ),
         (
@@ -54,11 +54,11 @@ pub static SHAPE: Shape = Shape {
             "Google, `flow: app`: the JSON file of a service account to which the domain is delegated; only its owner may have access (mode 0600).",
             Takes::Text,
         ),
-        ("authorize", "The address for the browser (RFC 6749 3.1), where the provider is another one.", Takes::Text),
-        ("token", "The address at which tokens are given (RFC 6749 3.2).", Takes::Text),
-        ("device", "The address at which codes for `login --device` are given (RFC 8628 3.1).", Takes::Text),
-        ("revoke", "The address at which `logout` takes the sign-in back (RFC 7009).", Takes::Text),
-        ("scope", "What is asked for. Default: what the provider wants for IMAP, POP3 and SMTP.", TEXTS),
+        ("authorize", "The authorization endpoint, which the browser opens (RFC 6749 3.1), for another provider.", Takes::Text),
+        ("token", "The token endpoint (RFC 6749 3.2).", Takes::Text),
+        ("device", "The device authorization endpoint, for `login --device` (RFC 8628 3.1).", Takes::Text),
+        ("revoke", "The revocation endpoint, for `logout` (RFC 7009).", Takes::Text),
+        ("scope", "The scope to request. Default: that of the provider for IMAP, POP3 and SMTP.", TEXTS),
         (
             "redirect",
             "Where the browser is sent back to, as it was registered. `http://127.0.0.1` and `http://localhost` get a port that is free. Default: the provider's, else `http://127.0.0.1`.",

@@ -21,7 +21,7 @@ pub(super) static SHAPE: Shape = Shape {
     keys: &[
         (
             "address",
-            "Your address at a provider that is known (docs/providers.md): it gives `smtp` and `user`; what is written beside it counts instead.",
+            "Your address at a known provider (docs/providers.md). It sets `smtp` and `user`; other keys of the relay override it.",
             Takes::Text,
         ),
         (
@@ -32,7 +32,7 @@ pub(super) static SHAPE: Shape = Shape {
         ("lmtp", "An LMTP server (RFC 2033): `host:port`, the path of a socket, or {host:, port:, tls:, …}.", SERVER),
         (
             "sendmail",
-            "A program that takes mail as sendmail does, with its own options: `/usr/sbin/sendmail`. A relay has one of the three.",
+            "A program with the interface of sendmail, and its options: `/usr/sbin/sendmail`. A relay has one of `smtp`, `lmtp` and `sendmail`.",
             TEXTS,
         ),
         ("user", "SMTP: the login name. Without one there is no login.", Takes::Text),
@@ -68,7 +68,7 @@ pub(super) static SHAPE: Shape = Shape {
         ),
         (
             "connections",
-            "How many connections it has at the same time, 1 to 8. Default: 1. Many relays of providers allow few.",
+            "How many connections are open at the same time, 1 to 8. Default: 1. Many providers allow few.",
             Takes::Number,
         ),
     ],

@@ -43,12 +43,12 @@ pub(super) const CA_FILE: KeyDoc =
 pub(super) const TLS_PIN: KeyDoc = (
     "tls_pin",
     "`sha256:…`, as an error about the certificate prints it: trust this public key alone, whatever its certificate says; or \
-     `cert-sha256:…`, the fingerprint of one certificate. Of a list one must fit, so that a new key can be named before it comes.",
+     `cert-sha256:…`, the fingerprint of one certificate. Of a list, one must fit, so that the next key can be added before the server changes to it.",
     TEXTS,
 );
 pub(super) const TLS_NAME: KeyDoc = (
     "tls_name",
-    "The name that the server's certificate must have, and that it is asked for, where it is not `host`: behind a tunnel.",
+    "The name that is sent to the server (SNI) and that its certificate must have, if it is not `host`: for example behind a tunnel.",
     Takes::Text,
 );
 pub(super) const CLIENT_CERT: KeyDoc = (

@@ -29,12 +29,12 @@ static FILE: Shape = Shape {
         ("about", "What the filter does, in one line.", Takes::Text),
         (
             "parameters",
-            "What whoever includes it may set: `${name}` stands for the value.",
+            "What a config that uses it may set: `${name}` is the value.",
             Takes::Named(&Takes::Either(&[Takes::Text, Takes::Section(&parameters::SHAPE)])),
         ),
         (
             "lists",
-            "Lists that rules ask and add to; `${name}` in a name is the value of a parameter.",
+            "Lists that rules look up and change; `${name}` in a name is the value of a parameter.",
             Takes::Named(&Takes::Either(&[TEXTS, Takes::Section(&lists::SHAPE)])),
         ),
         ("rules", "The rules, in order.", Takes::List(&Takes::Section(&RULE))),
@@ -49,10 +49,10 @@ static FILE: Shape = Shape {
 static RULE: Shape = Shape {
     what: "a rule",
     keys: &[
-        ("name", "What the log calls it.", Takes::Text),
+        ("name", "Its name in the log.", Takes::Text),
         (
             "for_each",
-            "The rule counts once for each of these: {address: recipient}, {text: \"${header.Keywords}\", as: label}.",
+            "Run the rule once for each of these: {address: recipient}, {text: \"${header.Keywords}\", as: label}.",
             Takes::Section(&for_each::KEYS),
         ),
         ("if", "The condition; without one the rule is for every message.", Takes::Section(&CONDITION)),
@@ -62,7 +62,7 @@ static RULE: Shape = Shape {
         ("with", "The values of that filter's parameters.", Takes::Named(&Takes::Anything)),
         (
             "on_error",
-            "When a program, a script or a value in it fails: `keep` the message and tell (default), `defer`, or `continue` with the next rule.",
+            "When a program, a script or a value in it fails: `keep` the message and send a notice (default), `defer`, or `continue` with the next rule.",
             Takes::Word(ON_ERROR),
         ),
     ],

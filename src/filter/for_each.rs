@@ -16,7 +16,7 @@ pub(super) static KEYS: Shape = Shape {
             "The addresses of a field, such as `to` or `from`, or of any `recipient`. `${who}`, `${who.user}`, `${who.domain}` and `${who.localpart}` are what each is.",
             Takes::Text,
         ),
-        ("text", "Instead: the pieces of a text with `${name}`, without what is blank around them.", Takes::Text),
+        ("text", "Instead: the pieces of a text with `${name}`, without white space around them.", Takes::Text),
         ("split", "Of a text: what stands between the pieces. Default: a comma.", Takes::Text),
         ("as", "The name of the value. Default: `who` of an address, `piece` of a text.", Takes::Text),
     ],

@@ -29,7 +29,7 @@ struct Topic {
 }
 
 /// The pages. One more is one more line.
-const TOPICS: [Topic; 16] = [
+const TOPICS: [Topic; 18] = [
     Topic {
         name: "start",
         about: "the first account, step by step",
@@ -65,6 +65,16 @@ const TOPICS: [Topic; 16] = [
         name: "helpdesk",
         about: "a shared mailbox with ticket numbers",
         text: || guide(include_str!("../../../docs/guide/helpdesk.md")),
+    },
+    Topic {
+        name: "editors",
+        about: "completion and checks while you type",
+        text: || guide(include_str!("../../../docs/guide/editors.md")),
+    },
+    Topic {
+        name: "coming-from",
+        about: "procmail, Sieve, fetchmail and others, and the same here",
+        text: || guide(include_str!("../../../docs/coming-from.md")),
     },
     Topic {
         name: "troubleshooting",
@@ -113,7 +123,7 @@ const OTHER_WORDS: [(&str, &str); 14] = [
     ("systemd", "service"),
     ("exit-codes", "troubleshooting"),
     ("oauth2", "sign-in"),
-    ("procmail", "first-rules"),
+    ("procmail", "coming-from"),
     ("durability", "state"),
     ("reference", "config"),
 ];

@@ -11,7 +11,7 @@ use crate::config::yaml::Node;
 pub(super) const DEFER: ActionWord = ActionWord::bare(
     (
         "defer",
-        "Decide about the message later: it stays on the server and is asked about again; after 24 hours or ten times it is kept. Its value is the reason.",
+        "Decide later: the message stays on the server, and the rules run again in later passes; after 24 hours or ten times it is kept. The value is the reason.",
         Takes::Text,
     ),
     || Box::new(Defer { why: Text::literal("a rule said so") }),

@@ -9,7 +9,7 @@ use crate::config::text::Text;
 use crate::config::yaml::Node;
 
 pub(super) const LOG: ActionWord = ActionWord::new(
-    ("log", "Write a line into the journal, which `mailsluice log` shows: \"score ${score}\".", Takes::Text),
+    ("log", "Write a line that `mailsluice log` shows: \"score ${score}\".", Takes::Text),
     read,
 );
 

@@ -23,12 +23,12 @@ pub(super) static KEYS: Shape = Shape {
         ),
         (
             "per",
-            "Each of these has numbers of its own: `${list_id}`. Of more than 100000 those that took none for longest begin anew.",
+            "Count separately for each value of this: `${list_id}`. Beyond 100000 values, those that were used longest ago begin again.",
             Takes::Text,
         ),
         ("set", "The variable that gets the number.", Takes::Text),
         ("take", "`false`: the last number that was taken, 0 when there was none; none is given.", Takes::Flag),
-        ("first", "No number is below this; raised later, the counter goes on there. Default: 1.", Takes::Number),
+        ("first", "The first number. If it is raised later, the counter continues from there. Default: 1.", Takes::Number),
         ("width", "At least so many digits, with zeros in front: 1 to 18. Default: 1.", Takes::Number),
     ],
 };
@@ -36,7 +36,7 @@ pub(super) static KEYS: Shape = Shape {
 pub(super) const NUMBER: ActionWord = ActionWord::new(
     (
         "number",
-        "Take the next number of a counter: {counter: support, set: ticket}. It is given together with the decision: no number twice, and none wasted by a crash.",
+        "Take the next number of a counter: {counter: support, set: ticket}. No number is given twice, and a crash wastes none.",
         Takes::Section(&KEYS),
     ),
     |node, compiler| {

@@ -61,7 +61,7 @@ pub(super) static FILTERED: Shape = Shape {
         ("lock", LOCK, Takes::Text),
         (
             "on_error",
-            "When it fails: `keep` the message and tell (default), `defer`, or `continue`. Exit code 75 always defers.",
+            "When it fails: `keep` the message and send a notice (default), `defer`, or `continue`. Exit code 75 always defers.",
             Takes::Word(ON_ERROR),
         ),
     ],
@@ -76,7 +76,7 @@ pub(super) static EXECUTED: Shape = Shape {
         ("lock", LOCK, Takes::Text),
         (
             "on_error",
-            "When it fails: `keep` the message and tell (default), `defer`, or `continue`.",
+            "When it fails: `keep` the message and send a notice (default), `defer`, or `continue`.",
             Takes::Word(ON_ERROR),
         ),
     ],
@@ -86,7 +86,7 @@ const FILTER_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&FILTERED)]);
 pub(super) const FILTER: ActionWord = ActionWord::new(
     (
         "filter",
-        "Send the message through a program that writes it out again, such as [spamc, -x]; what comes back takes its place.",
+        "Send the message through a program and go on with its output, such as [spamc, -x].",
         FILTER_TAKES,
     ),
     |node, compiler| read(node, compiler, &FILTERED),

@@ -19,12 +19,12 @@ pub(super) static KEYS: Shape = Shape {
     keys: &[
         (
             "to",
-            "The address, or a list of addresses. They are yours to choose: a value of the message can stand here only beside `only`.",
+            "The address, or a list of addresses. Values of the message are allowed in it only together with `only`.",
             TEXTS,
         ),
         (
             "only",
-            "Where `to` has values of the message: the addresses and domains (`@example.com`) that it may become. To others nothing is forwarded.",
+            "If `to` contains values of the message: the addresses and domains (`@example.com`) that may result. Nothing is forwarded to others.",
             TEXTS,
         ),
         ("copy", "`true`: the message is also filed here, and filtering goes on.", Takes::Flag),
@@ -38,14 +38,14 @@ pub(super) static KEYS: Shape = Shape {
             "The envelope sender: `own`, `original`, `null`, or an address. Default: what suits the relay.",
             Takes::Text,
         ),
-        ("relay", "The relay that carries it.", Takes::Text),
-        ("max_age", "Older mail is not forwarded but kept. Default: 14d.", Takes::Duration),
+        ("relay", "The relay to send it through.", Takes::Text),
+        ("max_age", "Mail that arrived longer ago is kept and not forwarded. Default: 14d.", Takes::Duration),
         (
             "even_old",
-            "`true`: also what stood on the server before the account's first run, which is kept otherwise, of whatever age unless `max_age` is named.",
+            "`true`: also forward mail that was on the server before the account's first run; of any age, unless `max_age` is set.",
             Takes::Flag,
         ),
-        ("even_spam", "`true`: also what a spam filter called spam, which is kept otherwise.", Takes::Flag),
+        ("even_spam", "`true`: also forward mail that a spam filter called spam.", Takes::Flag),
         (
             "of",
             "`edited` (default): the message with the changes of the rules; `original`: as it came.",

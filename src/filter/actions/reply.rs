@@ -26,7 +26,7 @@ const FROM_KEY: KeyDoc =
 const MAX_AGE_KEY: KeyDoc = ("max_age", "Older mail is not answered. Default: 2d.", Takes::Duration);
 const EVEN_OLD_KEY: KeyDoc = (
     "even_old",
-    "`true`: also what stood on the server before the account's first run, as far as `max_age` allows.",
+    "`true`: also answer mail that was on the server before the account's first run, if it is not older than `max_age`.",
     Takes::Flag,
 );
 const ENVELOPE_FROM_KEY: KeyDoc =
@@ -40,7 +40,7 @@ const FCC_KEY: KeyDoc =
     ("fcc", "A local folder that gets a copy of what was sent (RFC 8580), marked as read.", Takes::Text);
 const EVEN_KEY: KeyDoc = (
     "even",
-    "Senders that are answered although they are called like a program: `root@host.example`, `postmaster@…`.",
+    "Senders that get an answer although their name looks like a program's: `root@host.example`, `postmaster@…`.",
     TEXTS,
 );
 
@@ -52,7 +52,7 @@ pub(super) static VACATION_KEYS: Shape = Shape {
         ("days", "The same sender is answered again after so many days, 1 to 365. Default: 7.", Takes::Number),
         (
             "handle",
-            "Answers of different handles are counted apart. Default: made from subject, from and text.",
+            "`days` counts separately for each handle. Default: made from subject, from and text.",
             Takes::Text,
         ),
         FROM_KEY,
@@ -60,7 +60,7 @@ pub(super) static VACATION_KEYS: Shape = Shape {
         EVEN_KEY,
         MAX_AGE_KEY,
         ENVELOPE_FROM_KEY,
-        ("relay", "The relay that carries it.", Takes::Text),
+        ("relay", "The relay to send it through.", Takes::Text),
         MIME_KEY,
         FCC_KEY,
     ],
@@ -72,7 +72,7 @@ pub(super) static REPLY_KEYS: Shape = Shape {
         ("text", "What to say, with `${name}`.", Takes::Text),
         ("template", "Instead: a file with the text.", Takes::Text),
         ("subject", "The Subject. Default: `Re: ` and the original one.", Takes::Text),
-        ("handle", "Answers of different handles are counted apart. Default: the rule's place.", Takes::Text),
+        ("handle", "`per` counts separately for each handle. Default: the rule's place.", Takes::Text),
         (
             "per",
             "`message` (default): every message is answered; `sender`: each sender once.",
@@ -85,7 +85,7 @@ pub(super) static REPLY_KEYS: Shape = Shape {
         MAX_AGE_KEY,
         EVEN_OLD_KEY,
         ENVELOPE_FROM_KEY,
-        ("relay", "The relay that carries it.", Takes::Text),
+        ("relay", "The relay to send it through.", Takes::Text),
         MIME_KEY,
         FCC_KEY,
     ],

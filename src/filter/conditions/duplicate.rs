@@ -13,14 +13,14 @@ use crate::decision::{Fact, Write};
 pub(super) static KEYS: Shape = Shape {
     what: "a duplicate condition",
     keys: &[
-        ("key", "By what messages are told apart. Default: `${message_id}`.", Takes::Text),
+        ("key", "Two messages with the same key are duplicates. Default: `${message_id}`.", Takes::Text),
         (
             "handle",
-            "Keys under different handles have nothing to do with each other. Default: the rule's place.",
+            "Only keys under the same handle are compared. Default: the rule's place.",
             Takes::Text,
         ),
         ("keep_for", "How long a key is remembered. Default: 14d.", Takes::Duration),
-        ("last", "`true`: each duplicate begins the time anew.", Takes::Flag),
+        ("last", "`true`: `keep_for` begins again with each duplicate.", Takes::Flag),
     ],
 };
 

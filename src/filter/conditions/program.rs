@@ -22,7 +22,7 @@ pub(super) static KEYS: Shape = Shape {
         ("lock", programs::LOCK, Takes::Text),
         (
             "on_error",
-            "When it cannot be run or takes too long: `keep` the message and tell (default), `defer`, or `continue`: then it does not hold.",
+            "When it cannot be run or takes too long: `keep` the message and send a notice (default), `defer`, or `continue`: then the condition does not hold.",
             Takes::Word(programs::ON_ERROR),
         ),
     ],

@@ -22,7 +22,7 @@ pub(super) static KEYS: Shape = Shape {
     keys: &[
         (
             "per",
-            "What is counted apart: `${from.addr}`, `${list_id}`, `${subject}`. Without it all messages that come by are one.",
+            "Messages are counted separately for each value of this: `${from.addr}`, `${list_id}`, `${subject}`. Without it, all messages are counted together.",
             Takes::Text,
         ),
         ("within", "The time up to the arrival of the message: `1h`, `1d`; at most 366d. Required.", Takes::Duration),
@@ -32,7 +32,7 @@ pub(super) static KEYS: Shape = Shape {
         ("at_most", "So many came, or fewer.", Takes::Number),
         (
             "handle",
-            "Messages under different handles have nothing to do with each other. Default: the rule's place.",
+            "Only messages under the same handle are counted together. Default: the rule's place.",
             Takes::Text,
         ),
     ],

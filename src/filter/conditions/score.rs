@@ -30,7 +30,7 @@ pub(super) static WEIGHT: Shape = Shape {
     what: "a weight",
     keys: &[
         ("if", "The condition.", Takes::Rules("a condition")),
-        ("each", "Instead of `if`: an expression that adds at each place where it is found.", Takes::Text),
+        ("each", "Instead of `if`: a regular expression; each match adds.", Takes::Text),
         (
             "in",
             "Where `each` looks: `body` (default), `header` (all fields), `anywhere` (both), or a field such as `Subject`.",
@@ -44,7 +44,7 @@ pub(super) static WEIGHT: Shape = Shape {
         ),
         (
             "decay",
-            "Each further place adds so many times what the one before it added, as procmail's `w^x`: 0 to 1. Default: 1.",
+            "Each further match adds this factor times what the match before it added, as in procmail's `w^x`: 0 to 1. Default: 1.",
             Takes::Number,
         ),
     ],

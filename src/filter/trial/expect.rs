@@ -21,10 +21,10 @@ pub(super) static EXPECT: Shape = Shape {
         ("defer", "`true`: it is decided later.", Takes::Flag),
         (
             "tells",
-            "What is told, in the words of the log: `redirect me@phone.example`; the beginning is enough. Without it, nothing.",
+            "What is sent or given to programs, in the words of the log: `redirect me@phone.example`; the beginning is enough. Without this key: nothing.",
             TEXTS,
         ),
-        ("no_reply", "Why nothing is answered: a row like `A7`.", Takes::Text),
+        ("no_reply", "Why no answer is sent: a row of the table in docs/sending.md, like `A7`.", Takes::Text),
         (
             "header",
             "Header fields of the message as it is filed: {X-Label: finance}; empty: it is not there; a list: all of that name.",
