@@ -61,11 +61,7 @@ pub(super) static SHAPE: Shape = Shape {
             "The filters for every account that names none of its own, in order: shipped ones by name, your own by file.",
             accounts::FILTERS,
         ),
-        (
-            "rules",
-            "Rules; they run after those of `filters`.",
-            Takes::List(&Takes::Rules("a rule")),
-        ),
+        ("rules", "Rules; they run after those of `filters`.", Takes::List(&Takes::Rules("a rule"))),
         (
             "maintenance",
             "Rules for mail in local folders, run at intervals.",

@@ -54,7 +54,11 @@ pub static SHAPE: Shape = Shape {
             "Google, `flow: app`: the JSON file of a service account to which the domain is delegated; only its owner may have access (mode 0600).",
             Takes::Text,
         ),
-        ("authorize", "The authorization endpoint, which the browser opens (RFC 6749 3.1), for another provider.", Takes::Text),
+        (
+            "authorize",
+            "The authorization endpoint, which the browser opens (RFC 6749 3.1), for another provider.",
+            Takes::Text,
+        ),
         ("token", "The token endpoint (RFC 6749 3.2).", Takes::Text),
         ("device", "The device authorization endpoint, for `login --device` (RFC 8628 3.1).", Takes::Text),
         ("revoke", "The revocation endpoint, for `logout` (RFC 7009).", Takes::Text),

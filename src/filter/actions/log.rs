@@ -8,10 +8,8 @@ use crate::config::reader::Takes;
 use crate::config::text::Text;
 use crate::config::yaml::Node;
 
-pub(super) const LOG: ActionWord = ActionWord::new(
-    ("log", "Write a line that `mailsluice log` shows: \"score ${score}\".", Takes::Text),
-    read,
-);
+pub(super) const LOG: ActionWord =
+    ActionWord::new(("log", "Write a line that `mailsluice log` shows: \"score ${score}\".", Takes::Text), read);
 
 fn read(node: &Node, compiler: &mut Compiler<'_, '_>) -> Option<BoxedAction> {
     compiler.text(node, "a text to log").map(|text| Box::new(Log(text)) as BoxedAction)

@@ -28,7 +28,11 @@ pub(super) static KEYS: Shape = Shape {
         ),
         ("set", "The variable that gets the number.", Takes::Text),
         ("take", "`false`: the last number that was taken, 0 when there was none; none is given.", Takes::Flag),
-        ("first", "The first number. If it is raised later, the counter continues from there. Default: 1.", Takes::Number),
+        (
+            "first",
+            "The first number. If it is raised later, the counter continues from there. Default: 1.",
+            Takes::Number,
+        ),
         ("width", "At least so many digits, with zeros in front: 1 to 18. Default: 1.", Takes::Number),
     ],
 };

@@ -84,11 +84,7 @@ pub(super) static EXECUTED: Shape = Shape {
 
 const FILTER_TAKES: Takes = Takes::Either(&[TEXTS, Takes::Section(&FILTERED)]);
 pub(super) const FILTER: ActionWord = ActionWord::new(
-    (
-        "filter",
-        "Send the message through a program and go on with its output, such as [spamc, -x].",
-        FILTER_TAKES,
-    ),
+    ("filter", "Send the message through a program and go on with its output, such as [spamc, -x].", FILTER_TAKES),
     |node, compiler| read(node, compiler, &FILTERED),
 );
 

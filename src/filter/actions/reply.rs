@@ -50,11 +50,7 @@ pub(super) static VACATION_KEYS: Shape = Shape {
         ("text", "What to say.", Takes::Text),
         ("subject", "The Subject. Default: `Auto: ` and the original one.", Takes::Text),
         ("days", "The same sender is answered again after so many days, 1 to 365. Default: 7.", Takes::Number),
-        (
-            "handle",
-            "`days` counts separately for each handle. Default: made from subject, from and text.",
-            Takes::Text,
-        ),
+        ("handle", "`days` counts separately for each handle. Default: made from subject, from and text.", Takes::Text),
         FROM_KEY,
         ("addresses", "More addresses that are yours; those under `me` count anyway.", TEXTS),
         EVEN_KEY,

@@ -14,11 +14,7 @@ pub(super) static KEYS: Shape = Shape {
     what: "a duplicate condition",
     keys: &[
         ("key", "Two messages with the same key are duplicates. Default: `${message_id}`.", Takes::Text),
-        (
-            "handle",
-            "Only keys under the same handle are compared. Default: the rule's place.",
-            Takes::Text,
-        ),
+        ("handle", "Only keys under the same handle are compared. Default: the rule's place.", Takes::Text),
         ("keep_for", "How long a key is remembered. Default: 14d.", Takes::Duration),
         ("last", "`true`: `keep_for` begins again with each duplicate.", Takes::Flag),
     ],

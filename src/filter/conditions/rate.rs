@@ -30,11 +30,7 @@ pub(super) static KEYS: Shape = Shape {
         ("under", "Fewer came.", Takes::Number),
         ("at_least", "So many came, or more.", Takes::Number),
         ("at_most", "So many came, or fewer.", Takes::Number),
-        (
-            "handle",
-            "Only messages under the same handle are counted together. Default: the rule's place.",
-            Takes::Text,
-        ),
+        ("handle", "Only messages under the same handle are counted together. Default: the rule's place.", Takes::Text),
     ],
 };
 
