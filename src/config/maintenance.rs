@@ -24,7 +24,7 @@ pub(super) static SHAPE: Shape = Shape {
         ("name", "What the log and `mailsluice maintain` call it. Default: its folders.", Takes::Text),
         ("folder", "The local folders, names or patterns (`*`, `%`), a list or one alone. Required.", TEXTS),
         ("if", "The condition; without one it is for every message in them.", Takes::Rules("a condition")),
-        ("do", "What to do when it holds: one action or a list, without actions that send (`redirect`, `pipe`, `notify`, …).", ACTIONS_TAKE),
+        ("do", "What to do when it holds: one action or a list; nothing that sends.", ACTIONS_TAKE),
         ("else", "What to do when it does not hold.", ACTIONS_TAKE),
         ("uses", "Instead of `do`: a shipped filter, or a file of your own.", Takes::Text),
         ("with", "The values of that filter's parameters.", Takes::Named(&Takes::Anything)),
