@@ -663,7 +663,7 @@ fn b25_refused_for_now_it_is_kept_and_for_good_only_noted() {
 }
 
 #[test]
-fn a_sender_has_so_many_replies_and_no_more() {
+fn a34_a_sender_has_so_many_replies_and_no_more() {
     let server = SmtpServer::start(SmtpOptions::default());
     let user = User::with_relay("  - {name: thanks, do: {reply: {text: Thank you, max_per_sender: 2/hour}}}", &server);
     for number in 1..=3 {

@@ -208,6 +208,29 @@ fn every_reason_against_an_answer_is_explained() {
     assert!(reasons > 15, "{reasons}");
 }
 
+/// Both tables are whole, and a test is named by each row that says what the program does.
+#[test]
+fn every_row_about_answers_has_a_test() {
+    let page = fs::read_to_string("docs/sending.md").unwrap();
+    let cells = page.lines().filter_map(|line| line.strip_prefix("| ")?.split(" |").next());
+    let named: Vec<&str> = cells.flat_map(|cell| cell.split(", ")).collect();
+    let rules = fs::read_to_string("tests/rules-guard/a-rows.yaml").unwrap();
+    let files = ["answers", "forwards", "old_mail", "replies", "state"];
+    let tests = files.map(|name| fs::read_to_string(format!("tests/it/{name}.rs")).unwrap()).concat();
+    for row in (1..=36).map(|n| format!("A{n}")).chain((1..=25).map(|n| format!("B{n}"))) {
+        assert!(named.contains(&row.as_str()), "{row} is in no table");
+        // A10 is what A11 to A13 are together, A19 is A18 said otherwise, and A31 is a rule like any other.
+        if ["A10", "A19", "A31"].contains(&row.as_str()) {
+            continue;
+        }
+        let name = row.to_lowercase();
+        let is_tested = rules.contains(&format!("\"{row} "))
+            || tests.contains(&format!("fn {name}_"))
+            || tests.contains(&format!("_{name}_"));
+        assert!(is_tested, "no test is named by {row}");
+    }
+}
+
 /// The last column of `docs/claims.md` names tests: `module::name`.
 #[test]
 fn every_claim_names_tests_that_exist() {

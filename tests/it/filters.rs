@@ -165,10 +165,10 @@ fn the_index_lists_every_filter() {
     let mut text = String::from(
         "# Shipped filters\n\nReady-made filters, compiled into the program; this index is generated from their heads. Use \
          one by its name, in the config under `filters` or in a rule file as a rule:\n\n```yaml\nfilters:\n  - \
-         guards/loops\n  - {uses: lists/by-list-id, with: {under: lists}}\n  - rules.yaml\n```\n\nTheir order is yours. \
-         What guards comes first, a spam filter before what answers or forwards, and the folders for what is left at the \
-         end. `mailsluice filters show NAME` prints one, with its tests. What \
-         each did with 2,545 real messages stands in [measured.md](measured.md).\n",
+         guards/loops\n  - {uses: lists/by-list-id, with: {under: lists}}\n  - rules.yaml\n```\n\nThey run in the order \
+         in which they are written: put guards first, a spam filter before filters that answer or forward, and filters \
+         that sort the rest last. `mailsluice filters show NAME` prints one, with its tests. [measured.md](measured.md) \
+         shows what each did with 2,545 real messages.\n",
     );
     let mut folder = "";
     for shipped in SHIPPED {

@@ -10,7 +10,7 @@ use mailsluice::config::Settings;
 use mailsluice::config::problem::{Problems, SourceFile};
 use mailsluice::config::reader::Base;
 use mailsluice::config::yaml::Document;
-use mailsluice::decision::Fact;
+use mailsluice::decision::{Fact, Way};
 use mailsluice::filter::trial::ToldFacts;
 use mailsluice::filter::{Ask, Engine, FactAnswer, Facts, Unanswered, trial};
 use mailsluice::message::{Address, Message, to_lf};
@@ -187,6 +187,40 @@ fn a23_the_same_sender_is_answered_under_another_handle() {
         let decision = engine(rule, &["me@example.com"]).decide(&message, &envelope(), &world).unwrap();
         assert_eq!(decision.tellings().count(), answers, "{handle}: {decision:?}");
     }
+}
+
+#[test]
+fn a20_days_out_of_bounds_are_an_error_of_the_config() {
+    for (days, is_valid) in [(0, false), (1, true), (365, true), (366, false)] {
+        let rule = format!("rules: [{{do: {{vacation: {{text: I am gone, days: {days}}}}}}}]");
+        assert_eq!(yaml_with(&rule, &settings()).is_ok(), is_valid, "{days}");
+    }
+}
+
+/// The handle of the one answer that a rule gives.
+fn handle(action: &str, subject: &str) -> String {
+    let text = format!("From: ann@x.example\nTo: me@example.com\nSubject: {subject}\n\nx\n");
+    let message = delivered("ann@x.example", "me@example.com", text.as_bytes());
+    let decision =
+        decide(&engine(&format!("rules: [{{do: {{vacation: {{{action}}}}}}}]"), &["me@example.com"]), &message);
+    match decision.tellings().next().map(|telling| &telling.way) {
+        Some(Way::Vacation(vacation)) => vacation.handle.clone(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a21_a22_without_a_handle_an_answer_is_known_by_its_texts_before_values_are_put_in() {
+    let plain = handle("text: I am gone, subject: 'Re: ${subject}'", "one");
+    assert_eq!(plain, handle("text: I am gone, subject: 'Re: ${subject}'", "two"));
+    for other in [
+        "text: I am away, subject: 'Re: ${subject}'",
+        "text: I am gone",
+        "text: I am gone, subject: 'Re: ${subject}', from: me@example.com",
+    ] {
+        assert_ne!(plain, handle(other, "one"), "{other}");
+    }
+    assert_eq!(handle("text: I am gone, handle: xmas", "one"), "xmas");
 }
 
 #[test]

@@ -171,6 +171,24 @@ fn noted_keys_are_bounded_and_the_oldest_go() {
     assert!(!holds("2"));
 }
 
+#[test]
+fn a24_answered_senders_are_bounded_and_the_oldest_go() {
+    let store = store();
+    let answer = |n: i64| Write::Answered {
+        handle: "h".into(),
+        sender: n.to_string(),
+        at: now() - hours(1) + SignedDuration::from_secs(n),
+    };
+    record_well(&store, vec![Entry { writes: (0..1_001).map(answer).collect(), ..entry(1) }]);
+    let holds = |n: i64| {
+        let fact = Fact::Answered { handle: "h".into(), sender: n.to_string(), since: now() - hours(24) };
+        store.holds(&fact, now()).unwrap()
+    };
+    assert!(holds(0), "RFC 5230 4.2 asks for 1000 at least");
+    record_well(&store, vec![Entry { writes: (1_001..10_002).map(answer).collect(), ..entry(2) }]);
+    assert!(!holds(0) && !holds(1) && holds(2) && holds(10_001));
+}
+
 fn tellings() -> Vec<Telling> {
     let ways = [
         Way::Redirect(Redirect {
