@@ -88,7 +88,7 @@ fn every_command_line_is_read() {
 
 /// A line that starts the program, and does not only name its files.
 fn is_ours(typed: &str) -> bool {
-    typed.starts_with("mailsluice ") || typed.starts_with("sudo -u mailsluice mailsluice ")
+    typed.starts_with("mailsluice ") || typed.starts_with("sudo -Hu mailsluice mailsluice ")
 }
 
 /// The words of a line, as a shell reads them as far as the pages need it.
