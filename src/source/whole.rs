@@ -10,7 +10,8 @@ use crate::safeguard::Safeguard;
 
 /// A larger size (over 1 TiB) is not believed.
 const MOST_PLAUSIBLE_BYTES: u64 = 1 << 40;
-/// A message that is announced with at most this size may be empty: servers count the line ends of empty messages differently.
+/// The size of a message that is announced with at most this says nothing about what comes: servers count the line ends of tiny
+/// messages differently, and some announce 0 for messages whose size they do not know.
 const TINY_BYTES: u64 = 16;
 
 /// The proof that a message is complete: its end was seen, it is not empty, and it has about the announced size.
@@ -37,13 +38,15 @@ pub(super) fn is_described(head: &[u8]) -> bool {
 
 /// Judges a message that has ended after `came` bytes, with CRLF counted as two.
 pub(super) fn judge(announced: Option<u64>, came: u64) -> Result<Whole> {
-    if !Safeguard::Whole.is_on() || announced.is_some_and(|size| size <= TINY_BYTES) {
+    if !Safeguard::Whole.is_on() {
         return Ok(Whole(()));
     }
-    // Exchange and bridges estimate the size, but nobody is off by half.
+    // Nothing proves nothing: a server that cannot read a message may announce 0 as well as send 0. Exchange and bridges estimate the size, but nobody is off by half.
     match announced {
         _ if came == 0 => Err(flaw("the server lists the message but sends nothing for it")),
-        Some(size) if came < size / 2 => Err(flaw(format_args!("the server announces {size} bytes and sends {came}"))),
+        Some(size) if size > TINY_BYTES && came < size / 2 => {
+            Err(flaw(format_args!("the server announces {size} bytes and sends {came}")))
+        }
         _ => Ok(Whole(())),
     }
 }
@@ -64,18 +67,24 @@ mod tests {
 
     #[test]
     fn nothing_and_placeholders_are_not_whole() {
-        for (announced, came) in
-            [(Some(18), 0), (None, 0), (Some(482_133), 366), (Some(3160), 1500), (Some(9_500_000), 0)]
-        {
+        for (announced, came) in [
+            (Some(0), 0),
+            (Some(2), 0),
+            (Some(18), 0),
+            (None, 0),
+            (Some(482_133), 366),
+            (Some(3160), 1500),
+            (Some(9_500_000), 0),
+        ] {
             assert!(judge(announced, came).is_err(), "{announced:?} {came}");
         }
     }
 
     #[test]
     fn differences_of_counting_are_no_fault() {
-        // Counted with LF, estimated, empty messages, sizes that are too small or unknown.
+        // Counted with LF, estimated, tiny messages, sizes that are too small or unknown.
         for (announced, came) in
-            [(Some(1000), 1030), (Some(1030), 1000), (Some(1000), 700), (Some(0), 0), (Some(2), 0), (Some(0), 5000)]
+            [(Some(1000), 1030), (Some(1030), 1000), (Some(1000), 700), (Some(16), 2), (Some(2), 1), (Some(0), 5000)]
         {
             assert!(judge(announced, came).is_ok(), "{announced:?} {came}");
         }

@@ -96,6 +96,23 @@ fn a_big_message_without_a_body_is_a_failed_attempt() {
     }
 }
 
+/// A server that cannot read a message may say that it has no bytes, and give none.
+#[test]
+fn an_empty_message_that_is_announced_as_empty_is_a_failed_attempt() {
+    for size in [0, 2] {
+        let (mailbox, _) = filled(1);
+        let faults = Faults::none();
+        faults.message(1, MessageFault::Size(size));
+        faults.message(1, MessageFault::Nil);
+        let (_servers, clients) = both(&mailbox, &faults);
+        for (protocol, client) in clients {
+            fails_four_times(&client, "the server lists the message but sends nothing for it");
+            client.fetch();
+            assert_eq!((client.notices().len(), mailbox.count("INBOX")), (1, 1), "{protocol}: never settled");
+        }
+    }
+}
+
 #[test]
 fn a_big_message_ends_where_a_window_is_empty_not_where_one_is_short() {
     let mailbox = mailbox();
