@@ -203,6 +203,10 @@ fn send(world: &World, setup: &Setup, output: &Output) -> Result<u8> {
 /// The exit code of a pass over the outbox. What waits for a relay that rests was not tried, and is said.
 pub(super) fn code_of(told: &OutboxReport, world: &World, relays: &Relays, output: &Output) -> Result<u8> {
     if told.later > 0 {
+        let waits = if told.later == 1 { "1 item waits".to_owned() } else { format!("{} items wait", told.later) };
+        output.warn(format_args!(
+            "outbox: {waits} and will be tried again; `mailsluice queue list` shows the last answer"
+        ));
         return Ok(75);
     }
     let resting = tell::resting(world, relays)?;

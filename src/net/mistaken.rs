@@ -102,11 +102,18 @@ pub(super) fn without_tls(answer: &[u8], server: &Server) -> Option<Error> {
     if answer.is_empty() || is_record(answer) {
         return None;
     }
-    let who = Spoken::of(answer).map_or(String::new(), |spoken| format!("speaks {} and ", spoken.name()));
-    let text = format!(
-        "port {} of {} {who}does not begin with TLS: write `tls: starttls`, or a port that begins with TLS",
-        server.port, server.host
-    );
+    let Server { host, port, .. } = server;
+    let text = match Spoken::of(answer) {
+        Some(spoken) if spoken.key().is_none() => {
+            format!("port {port} of {host} speaks {}, so it is no mail server: correct `host` or `port`", spoken.name())
+        }
+        spoken => {
+            let who = spoken.map_or(String::new(), |spoken| format!("speaks {} and ", spoken.name()));
+            format!(
+                "port {port} of {host} {who}does not begin with TLS: write `tls: starttls`, or a port that begins with TLS"
+            )
+        }
+    };
     Some(Error::permanent(Kind::Tls, text).said(answer.split(|byte| *byte == b'\n').next().unwrap_or_default()))
 }
 
@@ -150,7 +157,7 @@ mod tests {
             "port 22 of h speaks SSH, so it is no mail server; IMAP uses port 993, or 143 with `tls: starttls`";
         assert_eq!(said, expected);
         let said = without_tls(b"HTTP/1.1 400 Bad Request\r\n", &server).unwrap().to_string();
-        assert!(said.contains("speaks HTTP"), "{said}");
+        assert!(said.contains("speaks HTTP, so it is no mail server") && !said.contains("starttls"), "{said}");
     }
 
     #[test]

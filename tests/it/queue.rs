@@ -55,6 +55,18 @@ fn a_row_whose_file_is_gone_holds_up_no_other() {
     assert!(inbox.iter().any(|mail| mail.contains("could not be sent")), "{inbox:#?}");
 }
 
+/// Exit code 75 without a word is a riddle.
+#[test]
+fn what_a_relay_puts_off_is_said() {
+    let server = SmtpServer::start(SmtpOptions::default().reply("RCPT TO:<you@far", "451 4.7.1 greylisted"));
+    let user = User::without_relay(FORWARD);
+    user.deliver(mail(1, "hi"));
+    user.settled();
+    user.relay(server.port());
+    let output = user.queue(&["retry"]);
+    assert!(output.code == 75 && output.stderr.contains("1 item waits and will be tried again"), "{output}");
+}
+
 /// What a lane gives up was given up once more by what looks for leftovers of a crash, and counted twice.
 #[test]
 fn what_is_given_up_is_counted_once() {
