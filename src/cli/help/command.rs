@@ -13,6 +13,9 @@ use crate::cli::width::{self, wrapped};
 /// The column at which the list of commands says what each is for.
 const ABOUT_COLUMN: usize = 15;
 
+/// The column at which the list of options says what each is for.
+const OPTION_COLUMN: usize = 24;
+
 /// The commands in the order in which a person needs them.
 const GROUPS: [(&str, &[&str]); 7] = [
     ("Start here", &["init", "doctor", "check", "discover", "login", "logout"]),
@@ -86,7 +89,7 @@ pub(in crate::cli) fn command() -> Command {
     let columns = if width::is_terminal() { width::of_standard_output().min(MAX_COLUMNS) } else { PLAIN_COLUMNS };
     let command = with_examples(command, "").term_width(columns);
     let template = format!(
-        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{}\nGlobal options:\n{}\n{{after-help}}",
+        "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{}Global options:\n{}{{after-help}}",
         groups(&command, columns),
         options(&command, columns)
     );
@@ -129,7 +132,7 @@ fn groups(command: &Command, columns: usize) -> String {
         for name in names {
             let about = command.find_subcommand(name).map(about).unwrap_or_default();
             // What is behind the first sentence stands in the help of the command.
-            let first = about.split([';', ':', ',']).next().unwrap_or_default();
+            let first = about.split([';', ':']).next().unwrap_or_default();
             text += &wrapped(&format!("  {name}"), ABOUT_COLUMN, first, columns);
         }
         text.push('\n');
@@ -147,7 +150,13 @@ fn options(command: &Command, columns: usize) -> String {
         let value = value.map_or(String::new(), |value| format!(" <{value}>"));
         let long = option.get_long().unwrap_or_default();
         let says = option.get_help().map(ToString::to_string).unwrap_or_default();
-        text += &wrapped(&format!("  {short} --{long}{value}"), 24, &says, columns);
+        let first = format!("  {short} --{long}{value}");
+        // A long option has its text on lines of their own.
+        if first.len() >= OPTION_COLUMN {
+            text += &format!("{first}\n{}", wrapped("", OPTION_COLUMN, &says, columns));
+        } else {
+            text += &wrapped(&first, OPTION_COLUMN, &says, columns);
+        }
     }
     text
 }
